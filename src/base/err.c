@@ -1,0 +1,49 @@
+#include "base/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+int err_trace(int fault, const char *file, int line, const char *function)
+{
+	log_trace(file, line, function, fault);
+	return fault;
+}
+
+int err_set(struct err *err, int result, const char *format, ...)
+{
+	va_list args;
+
+	if (!err) {
+		return result;
+	}
+	va_start(args, format);
+	vsnprintf(err->text, sizeof(err->text), format, args);
+	va_end(args);
+	return result;
+}
+
+int err_wrap(struct err *err, int result, const char *format, ...)
+{
+	char context[ERR_TEXT_BYTES_MAX], whole[2 * ERR_TEXT_BYTES_MAX + 2];
+	va_list args;
+
+	if (!err) {
+		return result;
+	}
+	va_start(args, format);
+	vsnprintf(context, sizeof(context), format, args);
+	va_end(args);
+	snprintf(whole, sizeof(whole), "%s: %s", context, err->text);
+	memcpy(err->text, whole, sizeof(err->text) - 1);
+	err->text[sizeof(err->text) - 1] = '\0';
+	return result;
+}
+
+void err_assert_failed(const char *condition, const char *file, int line, const char *function)
+{
+	fprintf(stderr, "%s:%d: %s: assertion failed: %s\n", file, line, function, condition);
+	abort();
+}

@@ -1,0 +1,43 @@
+/*
+ * Results and error text.
+ *
+ * Every function that can fail returns an int:
+ *   0    it did what it says;
+ *   < 0  a fault (a negative errno): something below us broke. Never matched on, only handed up
+ *        through FAULT(), which leaves a trace, until a process decides what to do;
+ *   > 0  an outcome that the function's header lists and the caller must handle.
+ *
+ * Text for people is made where the reason is known and travels in one fixed struct err, always the
+ * last parameter. A text says what was wrong, with which thing, and what to do about it.
+ */
+#pragma once
+
+#include <stdarg.h>
+
+#define ERR_TEXT_BYTES_MAX 512
+
+struct err {
+	char text[ERR_TEXT_BYTES_MAX]; /* empty while nothing went wrong */
+};
+
+#define must_use __attribute__((warn_unused_result))
+#define printf_like(format_arg, first_arg) __attribute__((format(printf, format_arg, first_arg)))
+
+/* Hands a fault up and leaves a trace line (level debug) that names the place. Returns `fault`. */
+#define FAULT(fault) err_trace((fault), __FILE__, __LINE__, __func__)
+
+int err_trace(int fault, const char *file, int line, const char *function);
+
+/* Sets the text, replacing what was there, and returns `result`, so that a function can end with
+ * `return err_set(err, -EINVAL, "…", …)`. `err` may be NULL. */
+int err_set(struct err *err, int result, const char *format, ...) printf_like(3, 4);
+
+/* Puts "context: " in front of the text that is there. Returns `result`. */
+int err_wrap(struct err *err, int result, const char *format, ...) printf_like(3, 4);
+
+/* An assertion that is always on. For our own mistakes only; input is never asserted. */
+#define assert_always(condition)                                                                   \
+	((condition) ? (void)0 : err_assert_failed(#condition, __FILE__, __LINE__, __func__))
+
+_Noreturn void err_assert_failed(
+	const char *condition, const char *file, int line, const char *function);

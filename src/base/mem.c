@@ -1,0 +1,69 @@
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+void *mem_new(size_t count, size_t object_bytes)
+{
+	void *pointer = calloc(count ? count : 1, object_bytes ? object_bytes : 1);
+
+	assert_always(pointer != NULL);
+	return pointer;
+}
+
+void *mem_resize(void *pointer, size_t count, size_t object_bytes)
+{
+	void *moved = reallocarray(pointer, count ? count : 1, object_bytes ? object_bytes : 1);
+
+	assert_always(moved != NULL);
+	return moved;
+}
+
+char *mem_string(const char *text)
+{
+	return text ? mem_copy(text, strlen(text) + 1) : NULL;
+}
+
+void *mem_copy(const void *bytes, size_t count)
+{
+	void *copy = mem_new(count, 1);
+
+	if (count > 0) {
+		memcpy(copy, bytes, count);
+	}
+	return copy;
+}
+
+char *mem_format(const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+	int bytes;
+
+	va_start(args, format);
+	bytes = vasprintf(&text, format, args);
+	va_end(args);
+	assert_always(bytes >= 0);
+	return text;
+}
+
+void mem_wipe(void *bytes, size_t count)
+{
+	explicit_bzero(bytes, count);
+}
+
+void mem_string_cleanup(char **text)
+{
+	free(*text);
+}
+
+void mem_fd_cleanup(int *fd)
+{
+	if (*fd >= 0) {
+		close(*fd);
+	}
+}
