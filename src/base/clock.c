@@ -14,6 +14,14 @@ static int64_t read_clock(clockid_t clock)
 	return now.tv_sec * USEC_PER_SEC + now.tv_nsec / 1000;
 }
 
+struct moment clock_now(void)
+{
+	return (struct moment){
+		.wall_usec = read_clock(CLOCK_REALTIME),
+		.monotonic_usec = read_clock(CLOCK_MONOTONIC),
+	};
+}
+
 int64_t clock_wall_usec(void)
 {
 	return read_clock(CLOCK_REALTIME);

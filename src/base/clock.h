@@ -12,6 +12,14 @@
 #define USEC_PER_SEC 1000000LL
 #define USEC_PER_MSEC 1000LL
 
+/* Both clocks at one moment, as handed to pure code: deadlines run on the monotonic one, dates that a
+ * peer signed are compared with the other. */
+struct moment {
+	int64_t wall_usec;
+	int64_t monotonic_usec;
+};
+
+struct moment clock_now(void);
 int64_t clock_wall_usec(void);
 int64_t clock_monotonic_usec(void);
 

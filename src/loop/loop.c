@@ -56,6 +56,7 @@ struct loop {
 	struct loop_timer **heap;
 	size_t heap_count, heap_room;
 	struct loop_fd *dead;
+	uint64_t round;
 	bool stopped;
 	int code;
 };
@@ -107,6 +108,11 @@ void loop_stop(struct loop *loop, int code)
 {
 	loop->stopped = true;
 	loop->code = code;
+}
+
+uint64_t loop_round(const struct loop *loop)
+{
+	return loop->round;
 }
 
 int loop_watch(struct loop *loop, int fd, uint32_t events, loop_fd_handler *handler, void *context,
@@ -265,6 +271,7 @@ int loop_run(struct loop *loop)
 		if (count < 0 && errno != EINTR) {
 			return FAULT(-errno);
 		}
+		loop->round++;
 		for (int i = 0; i < count && !loop->stopped; i++) {
 			struct loop_fd *watch = events[i].data.ptr;
 

@@ -25,6 +25,9 @@ AUTO_DEFINE(loop)
 int loop_run(struct loop *loop) must_use;
 void loop_stop(struct loop *loop, int code);
 
+/* Counts the rounds: a source that bounds its work per round compares it. */
+uint64_t loop_round(const struct loop *loop);
+
 /* Watches `fd` for `events` (EPOLLIN, EPOLLOUT; errors and hang-ups are always reported). The
  * descriptor stays the caller's. */
 typedef void loop_fd_handler(void *context, uint32_t events);

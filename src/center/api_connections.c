@@ -1,0 +1,237 @@
+/* Connections as operators see them, and what they share with gateways. A site's token sees and ends
+ * what has one end at its site; another's connection does not exist for it (A20). */
+#include <string.h>
+
+#include "center/api_connections.h"
+#include "center/ledger.h"
+#include "center/live.h"
+#include "center/routes.h"
+
+struct asking {
+	char from[HOST_REF_BYTES_MAX + 1], to[HOST_REF_BYTES_MAX + 1];
+	char class[NAME_BYTES_MAX + 1], protocol[16];
+	uint64_t port, duration_sec;
+	char person[PERSON_BYTES_MAX + 1];
+};
+
+static const struct json_field asking_fields[] = {
+	{ "from", FIELD_TEXT, offsetof(struct asking, from), true, 1, HOST_REF_BYTES_MAX, NULL, NULL, false },
+	{ "to", FIELD_TEXT, offsetof(struct asking, to), true, 1, HOST_REF_BYTES_MAX, NULL, NULL, false },
+	{ "class", FIELD_NAME, offsetof(struct asking, class), true, 0, 0, NULL, NULL, false },
+	{ "protocol", FIELD_TEXT, offsetof(struct asking, protocol), true, 1, 15, NULL, NULL, false },
+	{ "port", FIELD_COUNT, offsetof(struct asking, port), false, 0, 65535, NULL, NULL, false },
+	{ "duration_sec", FIELD_COUNT, offsetof(struct asking, duration_sec), false, 0, GRANT_SEC_MAX, NULL,
+		NULL, false },
+	{ "person", FIELD_TEXT, offsetof(struct asking, person), true, 1, PERSON_BYTES_MAX, NULL, NULL,
+		false },
+	{ 0 },
+};
+
+static int fill_request(
+	const struct asking *asking, const char *own_site, struct connection_request *request, struct err *err)
+{
+	int r = own_site ? host_ref_parse_at(asking->from, own_site, &request->policy.from) :
+					   host_ref_parse(asking->from, &request->policy.from);
+
+	if (r != 0) {
+		return err_set(err, 1, "from: must be SITE/HOST");
+	}
+	if (host_ref_parse(asking->to, &request->policy.to) != 0) {
+		return err_set(err, 1, "to: must be SITE/HOST");
+	}
+	if (service_class_parse(asking->class, &request->policy.class) != 0) {
+		return err_set(err, 1, "class: there is no service class \"%s\"", asking->class);
+	}
+	if (protocol_parse(asking->protocol, &request->policy.protocol) != 0) {
+		return err_set(err, 1, "protocol: must be tcp, udp or icmp");
+	}
+	if (!protocol_port_valid(request->policy.protocol, (uint16_t)asking->port)) {
+		return err_set(err, 1, "port: must be 1 to 65535, and 0 for icmp");
+	}
+	request->policy.port = (uint16_t)asking->port;
+	request->policy.duration_sec = (int64_t)asking->duration_sec;
+	memcpy(request->person, asking->person, sizeof(request->person));
+	return 0;
+}
+
+int connection_request_read(
+	struct exchange *exchange, const char *own_site, struct connection_request *request)
+{
+	struct asking asking = { 0 };
+	struct err err = { 0 };
+
+	if (exchange_body(exchange, asking_fields, &asking) != 0) {
+		return 1;
+	}
+	if (fill_request(&asking, own_site, request, &err) != 0) {
+		answer_problem(exchange, 400, "%s", err.text);
+		return 1;
+	}
+	return 0;
+}
+
+void connection_request_serve(struct exchange *exchange, const struct connection_request *request)
+{
+	struct center *center = exchange->center;
+	struct live_answer answer;
+	struct err err = { 0 };
+
+	if (!core_may_grant(center, &err)) {
+		answer_problem(exchange, 503, "no connection can be granted now: %s", err.text);
+		return;
+	}
+	answer = live_ask(center, request);
+	switch (answer.answer) {
+	case CONNECTION_ACCEPTED:
+		answer_leaf(exchange, 201, answer.leaf, json_pack("{ss}", "id", answer.id.text));
+		return;
+	case CONNECTION_EXISTS:
+		answer_json(exchange, 200, json_pack("{ss}", "id", answer.id.text));
+		return;
+	case CONNECTION_BUSY:
+		answer_problem(exchange, 409, "the same connection is being closed: ask again");
+		return;
+	case CONNECTION_FULL:
+		answer_problem(exchange, 503, "the center holds as many connections as it can");
+		return;
+	case CONNECTION_DENIED:
+		break;
+	}
+	answer_denied(exchange, &center->decision);
+}
+
+static const struct json_field cut_fields[] = {
+	{ "reason", FIELD_TEXT, 0, false, 0, CONNECTION_REASON_BYTES_MAX - 1, NULL, NULL, false },
+	{ 0 },
+};
+
+void connection_cut_serve(struct exchange *exchange, const char *by)
+{
+	char reason[CONNECTION_REASON_BYTES_MAX] = "";
+	uint64_t leaf = 0;
+
+	if (exchange->request->body_bytes > 0 && exchange_body(exchange, cut_fields, reason) != 0) {
+		return;
+	}
+	if (live_cut(exchange->center, exchange->parameter, by, *reason ? reason : "cut", &leaf) != 0) {
+		answer_problem(exchange, 404, "there is no such live connection");
+		return;
+	}
+	answer_leaf(exchange, 200, leaf, NULL);
+}
+
+static bool is_party(const struct exchange *exchange, const char *from, const char *to)
+{
+	return (exchange->roles.set & ROLE_AUDITOR) || roles_of_site(&exchange->roles, from) ||
+		roles_of_site(&exchange->roles, to);
+}
+
+void connections_post(struct exchange *exchange)
+{
+	struct connection_request request = { 0 };
+
+	if (connection_request_read(exchange, NULL, &request) != 0) {
+		return;
+	}
+	if (!roles_of_site(&exchange->roles, request.policy.from.site) &&
+		!roles_of_site(&exchange->roles, request.policy.to.site)) {
+		answer_problem(exchange, 403, "from, to: neither is a host of this token's site");
+		return;
+	}
+	connection_request_serve(exchange, &request);
+}
+
+void connections_explain(struct exchange *exchange)
+{
+	struct connection_request request = { 0 };
+	struct decision decision;
+
+	if (connection_request_read(exchange, NULL, &request) != 0) {
+		return;
+	}
+	if (!roles_of_site(&exchange->roles, request.policy.from.site) &&
+		!roles_of_site(&exchange->roles, request.policy.to.site)) {
+		answer_problem(exchange, 403, "from, to: neither is a host of this token's site");
+		return;
+	}
+	decision = live_explain(exchange->center, &request.policy);
+	answer_json(exchange, 200,
+		json_pack("{ss so sI si}", "verdict",
+			decision.verdict == VERDICT_PERMIT ? "permit" : "deny", "layers", live_layers(&decision),
+			"duration_sec", (json_int_t)decision.duration_sec, "lease_sec",
+			(int)decision.lease_sec));
+}
+
+static json_t *print_stored(const struct store_connection *stored)
+{
+	struct connection_row row;
+	json_t *json;
+
+	if (live_unpack(stored, &row) != 0) {
+		return json_pack("{ss ss}", "id", stored->id, "state", "damaged");
+	}
+	json = live_print(&row);
+	json_object_set_new(json, "leaf", json_integer((json_int_t)stored->leaf));
+	return json;
+}
+
+static int add_row(void *context, const void *row)
+{
+	struct list *list = context;
+	const struct store_connection *stored = row;
+
+	list_add(list, stored->id, print_stored(stored));
+	return 0;
+}
+
+void connections_list(struct exchange *exchange)
+{
+	const char *site = roles_any(&exchange->roles, ROLE_PROVIDER | ROLE_AUDITOR) ?
+		NULL :
+		roles_name(&exchange->roles, ROLE_SITE);
+	struct list list;
+
+	if (list_begin(exchange, &list) != 0) {
+		return;
+	}
+	if (site || roles_any(&exchange->roles, ROLE_PROVIDER | ROLE_AUDITOR)) {
+		core_must(store_connection_list(
+					  exchange->center->store, site, list.after, list.limit, add_row, &list),
+			"list connections");
+	}
+	list_end(&list);
+}
+
+/* Outcome 1: answered with 404. */
+static int get_connection(struct exchange *exchange, struct store_connection *stored)
+{
+	int r = store_connection_get(exchange->center->store, exchange->parameter, stored);
+
+	core_must(r < 0 ? r : 0, "read a connection");
+	if (r != 0 || !is_party(exchange, stored->initiator_site, stored->responder_site)) {
+		store_row_clear(STORE_CONNECTION, stored);
+		answer_problem(exchange, 404, "there is no such connection");
+		return 1;
+	}
+	return 0;
+}
+
+void connections_get(struct exchange *exchange)
+{
+	struct store_connection stored = { 0 };
+
+	if (get_connection(exchange, &stored) == 0) {
+		answer_json(exchange, 200, print_stored(&stored));
+		store_row_clear(STORE_CONNECTION, &stored);
+	}
+}
+
+void connections_cut(struct exchange *exchange)
+{
+	struct store_connection stored = { 0 };
+
+	if (get_connection(exchange, &stored) == 0) {
+		store_row_clear(STORE_CONNECTION, &stored);
+		connection_cut_serve(exchange, exchange->operator_name);
+	}
+}

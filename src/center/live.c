@@ -1,0 +1,422 @@
+#include "center/live.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "center/ledger.h"
+#include "center/procedure.h"
+#include "center/registry.h"
+#include "center/steps.h"
+#include "center/trust.h"
+#include "policy/explain.h"
+
+static const char *const end_names[2] = { "initiator", "responder" };
+
+static enum policy_fact fact(bool yes)
+{
+	return yes ? FACT_YES : FACT_NO;
+}
+
+static void fill_end(struct center *center, const struct site_entry *site, const char *serial,
+	int64_t now, struct policy_end_facts *end)
+{
+	struct gateway *gateway = site ? site->gateway : NULL;
+	const struct gateway_certificate *service = NULL;
+
+	end->device = end->service = CERTIFICATE_MISSING;
+	end->gateway = GATEWAY_OFFLINE;
+	end->maker_accredited = FACT_NO;
+	end->behind_nat = FACT_UNKNOWN;
+	if (!gateway) {
+		return;
+	}
+	end->maker_accredited = fact(trust_maker(center, gateway->maker, now));
+	end->device = trust_certificate(center, 1, &gateway->device, now);
+	/* A live grant stands on the certificate it names, a new one on the one the gateway uses now. */
+	service = registry_certificate(gateway, serial ? serial : gateway->serial);
+	if (service) {
+		end->service = trust_certificate(center, 2, service, now);
+	}
+	if (gateway->front) {
+		bool delivered = procedure_check(gateway->steps, PROCEDURE_CONNECTION, NULL) !=
+			PROCEDURE_OUT_OF_ORDER;
+
+		end->gateway = gateway->ready && delivered ? GATEWAY_ONLINE : GATEWAY_NOT_READY;
+		end->behind_nat = fact(gateway->address.family == ADDRESS_NONE);
+	}
+}
+
+static void world_facts(void *context, const struct policy_request *request,
+	const struct grant *grant, struct moment now, struct policy_facts *facts)
+{
+	struct center *center = context;
+	const struct site_entry *from = registry_site(center, request->from.site);
+	const struct site_entry *to = registry_site(center, request->to.site);
+
+	*facts = (struct policy_facts){
+		.provider = center->provider_policy,
+		.initiator_policy = from ? from->policy : NULL,
+		.responder_policy = to ? to->policy : NULL,
+		.provider_accredited = fact(trust_provider(center, now.wall_usec)),
+		.device_ca_accredited = fact(trust_device_ca(center, now.wall_usec)),
+		.service_ca_accredited = fact(trust_service_ca(center, now.wall_usec)),
+		.window = { now.wall_usec, now.wall_usec + GRANT_SEC_MAX * USEC_PER_SEC },
+	};
+	fill_end(center, from, grant ? grant->initiator.serial : NULL, now.wall_usec, &facts->initiator);
+	fill_end(center, to, grant ? grant->responder.serial : NULL, now.wall_usec, &facts->responder);
+}
+
+static int world_end(void *context, const struct host_ref *ref, struct grant_end *end)
+{
+	struct center *center = context;
+	const struct site_entry *site = registry_site(center, ref->site);
+	struct policy_host host;
+
+	if (!site || !site->policy || !site->gateway || !*site->gateway->serial ||
+		site_policy_host_get(site->policy, ref->host, &host) != 0) {
+		return 1;
+	}
+	*end = (struct grant_end){ .address = site->gateway->address, .service = host.service };
+	snprintf(end->site, sizeof(end->site), "%s", site->name);
+	snprintf(end->gateway, sizeof(end->gateway), "%s", site->gateway->name);
+	snprintf(end->serial, sizeof(end->serial), "%s", site->gateway->serial);
+	snprintf(end->host, sizeof(end->host), "%s", ref->host);
+	return cert_identity_print(site->gateway->name, center->config.provider, end->identity);
+}
+
+static struct id world_id(void *context, struct moment now)
+{
+	return id_new(now.wall_usec);
+}
+
+/* armed, up, closed of both sides in one number. */
+static uint64_t pack_reports(const struct connection_row *row)
+{
+	uint64_t reports = 0;
+
+	for (int side = 0; side < 2; side++) {
+		reports |= (uint64_t)(row->armed[side] | row->up[side] << 1 | row->closed[side] << 2)
+			<< (3 * side);
+	}
+	return reports;
+}
+
+int live_unpack(const struct store_connection *stored, struct connection_row *ret_row)
+{
+	struct err err = { 0 };
+
+	*ret_row = (struct connection_row){ .changed_at = stored->changed_usec };
+	if (grant_parse(stored->grant, strlen(stored->grant), &ret_row->grant, &err) != 0 ||
+		connection_state_parse(stored->state, &ret_row->state) != 0) {
+		log_error("connection %s: %s", stored->id, err.text);
+		return 1;
+	}
+	for (int side = 0; side < 2; side++) {
+		uint64_t bits = stored->reports >> (3 * side);
+
+		ret_row->armed[side] = bits & 1;
+		ret_row->up[side] = bits & 2;
+		ret_row->closed[side] = bits & 4;
+	}
+	snprintf(ret_row->by, sizeof(ret_row->by), "%s", stored->by);
+	snprintf(ret_row->reason, sizeof(ret_row->reason), "%s", stored->reason);
+	return 0;
+}
+
+static void store_row(struct center *center, const struct connection_row *row, uint64_t leaf)
+{
+	AUTO_BUF struct buf grant = BUF(JWS_SMALL_BYTES_MAX);
+	struct store_connection stored = { .number = row->grant.number, .reports = pack_reports(row),
+		.changed_usec = row->changed_at, .live = row->state != CONNECTION_CLOSED, .leaf = leaf };
+
+	grant_print(&row->grant, &grant);
+	stored.grant = (char *)buf_text(&grant);
+	snprintf(stored.id, sizeof(stored.id), "%s", row->grant.id.text);
+	snprintf(stored.state, sizeof(stored.state), "%s", connection_state_name(row->state));
+	snprintf(stored.initiator_site, sizeof(stored.initiator_site), "%s", row->grant.initiator.site);
+	snprintf(stored.responder_site, sizeof(stored.responder_site), "%s", row->grant.responder.site);
+	snprintf(stored.by, sizeof(stored.by), "%s", row->by);
+	snprintf(stored.reason, sizeof(stored.reason), "%s", row->reason);
+	ledger_begin(center);
+	core_must(store_connection_put(center->store, &stored), "keep a connection");
+}
+
+/* The seal of a grant goes to two gateways, one after the other: it is made once. */
+static const char *seal_grant(struct center *center, const struct grant *grant)
+{
+	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX), seal = BUF(JWS_SMALL_BYTES_MAX);
+	struct err err = { 0 };
+
+	if (center->grant_seal && text_equal(center->grant_id, grant->id.text)) {
+		return center->grant_seal;
+	}
+	grant_print(grant, &payload);
+	if (signer_grant(center->signer, &payload, &seal, &err) != 0) {
+		log_error("grant %s is not sealed: %s", grant->id.text, err.text);
+		return NULL;
+	}
+	free(center->grant_seal);
+	center->grant_seal = mem_string(buf_text(&seal));
+	memcpy(center->grant_id, grant->id.text, sizeof(center->grant_id));
+	return center->grant_seal;
+}
+
+static json_t *seal_lease(struct center *center, const struct lease *lease)
+{
+	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX), seal = BUF(JWS_SMALL_BYTES_MAX);
+	struct err err = { 0 };
+
+	lease_print(lease, &payload);
+	if (signer_lease(center->signer, &payload, &seal, &err) != 0) {
+		log_error("lease of %s is not sealed: %s", lease->grant.text, err.text);
+		return NULL;
+	}
+	return json_pack("{ss}", "lease", buf_text(&seal));
+}
+
+static void send_action(struct center *center, const struct connection_action *action)
+{
+	const struct gateway *gateway = registry_gateway(center, action->gateway);
+	AUTO_JSON json_t *data = NULL;
+	const char *name = "", *seal;
+
+	if (!gateway || !gateway->front) {
+		return; /* It gets all that is desired when it comes back. */
+	}
+	switch (action->type) {
+	case CONNECTION_SEND_GRANT:
+		name = "grant";
+		seal = seal_grant(center, action->grant);
+		data = seal ? json_pack("{ss}", "grant", seal) : NULL;
+		break;
+	case CONNECTION_SEND_GO:
+		name = "go";
+		data = json_pack("{ss}", "id", action->id.text);
+		break;
+	case CONNECTION_SEND_LEASE:
+		name = "lease";
+		data = seal_lease(center, &action->lease);
+		break;
+	case CONNECTION_SEND_CUT:
+		name = "cut";
+		data = json_pack("{ss ss ss}", "id", action->id.text, "reason", action->reason, "by",
+			action->by);
+		center->counts.cuts++;
+		break;
+	default:
+		break;
+	}
+	if (data) {
+		registry_event(center, gateway, name, data);
+	}
+}
+
+/* Steps k and l of both ends' procedures happen by themselves. */
+static void step_ends(struct center *center, const struct grant *grant, enum procedure_step step)
+{
+	for (int side = 0; side < 2; side++) {
+		struct gateway *gateway =
+			registry_gateway(center, grant_end(grant, (enum grant_side)side)->gateway);
+
+		if (gateway && !(gateway->steps & PROCEDURE_BIT(step))) {
+			steps_done_by_itself(center, gateway, step);
+		}
+	}
+}
+
+/* Carries out what the machine wants, in its order. Returns the answer, if one was among it. */
+static struct live_answer run(struct center *center)
+{
+	struct connection_actions *actions = &center->actions;
+	struct live_answer answer = { 0 };
+	uint64_t leaf = center->tree.size;
+
+	for (size_t i = 0; i < actions->count; i++) {
+		const struct connection_action *action = &actions->items[i];
+
+		switch (action->type) {
+		case CONNECTION_RECORD:
+			leaf = ledger_append_bytes(center, &action->record);
+			break;
+		case CONNECTION_STORE:
+			if (action->row->state == CONNECTION_GRANTED) {
+				step_ends(center, &action->row->grant, PROCEDURE_CONNECTION);
+			} else if (action->row->state == CONNECTION_UP) {
+				step_ends(center, &action->row->grant, PROCEDURE_SERVICE);
+			}
+			store_row(center, action->row, leaf);
+			break;
+		case CONNECTION_ANSWER:
+			answer = (struct live_answer){ action->answer, action->id, leaf };
+			if (action->decision) {
+				center->decision = *action->decision;
+			}
+			break;
+		default:
+			send_action(center, action);
+			break;
+		}
+	}
+	answer.leaf = leaf;
+	connection_actions_reset(actions);
+	return answer;
+}
+
+static int restore(void *context, const void *row)
+{
+	struct center *center = context;
+	const struct store_connection *stored = row;
+	struct connection_row live;
+	int r = live_unpack(stored, &live);
+
+	if (r == 0) {
+		r = connection_restore(center->machine, &live, clock_now());
+	}
+	if (r > 0) {
+		log_error("connection %s cannot be restored", stored->id);
+		return FAULT(-EBADMSG);
+	}
+	return r;
+}
+
+int live_open(struct center *center, struct err *err)
+{
+	uint64_t epoch = 0, number = 0;
+	int r = store_counter_get(center->store, "epoch", &epoch);
+
+	center->world = (struct connection_world){ center, world_facts, world_end, world_id };
+	if (r == 0) {
+		r = store_connection_number(center->store, &number);
+	}
+	if (r == 0) {
+		center->machine = connection_machine_new(
+			center->config.provider, epoch > 0 ? epoch : 1, &center->world);
+		r = store_connection_list_live(center->store, restore, center);
+	}
+	if (r < 0) {
+		return err_set(err, FAULT(r), "the live connections cannot be read");
+	}
+	connection_numbers_from(center->machine, (uint32_t)number);
+	connection_start(center->machine, clock_now(), &center->actions);
+	run(center);
+	return 0;
+}
+
+void live_gateway_online(struct center *center, struct gateway *gateway)
+{
+	connection_gateway_online(
+		center->machine, gateway->name, NULL, 0, clock_now(), &center->actions);
+	run(center);
+}
+
+void live_gateway_offline(struct center *center, struct gateway *gateway)
+{
+	connection_gateway_offline(center->machine, gateway->name, clock_now());
+}
+
+void live_report(struct center *center, struct gateway *gateway, enum connection_report report,
+	const char *id, const char *reason)
+{
+	connection_report(center->machine, gateway->name, report, id, reason, clock_now(),
+		&center->actions);
+	run(center);
+}
+
+void live_review(struct center *center, const char *site)
+{
+	if (center->machine) {
+		connection_review(center->machine, site, clock_now(), &center->actions);
+		run(center);
+	}
+}
+
+void live_tick(struct center *center)
+{
+	connection_tick(center->machine, clock_now(), &center->actions);
+	run(center);
+}
+
+struct live_answer live_ask(struct center *center, const struct connection_request *request)
+{
+	struct live_answer answer;
+
+	center->decision = (struct decision){ 0 };
+	connection_ask(center->machine, request, clock_now(), &center->actions);
+	answer = run(center);
+	if (answer.answer == CONNECTION_ACCEPTED) {
+		center->counts.granted++;
+	} else if (answer.answer == CONNECTION_DENIED) {
+		center->counts.denied++;
+	}
+	return answer;
+}
+
+struct decision live_explain(struct center *center, const struct policy_request *request)
+{
+	struct policy_facts facts;
+	struct moment now = clock_now();
+
+	world_facts(center, request, NULL, now, &facts);
+	return policy_decide(request, &facts, now.wall_usec);
+}
+
+int live_cut(struct center *center, const char *id, const char *by, const char *reason,
+	uint64_t *ret_leaf)
+{
+	int r = connection_cut(center->machine, id, by, reason, clock_now(), &center->actions);
+
+	if (r == 0) {
+		*ret_leaf = run(center).leaf;
+	}
+	return r;
+}
+
+static json_t *print_end(const struct grant_end *end)
+{
+	return json_pack("{ss ss ss ss ss}", "site", end->site, "gateway", end->gateway, "host",
+		end->host, "service", address_print(end->service).text, "address",
+		end->address.family == ADDRESS_NONE ? "any" : address_print(end->address).text);
+}
+
+json_t *live_print(const struct connection_row *row)
+{
+	const struct grant *grant = &row->grant;
+	json_t *json = json_pack("{ss si ss ss ss ss si ss ss si}", "id", grant->id.text, "number",
+		(int)grant->number, "state", connection_state_name(row->state), "class",
+		service_class_name(grant->class), "person", grant->person, "protocol",
+		protocol_name(grant->protocol), "port", (int)grant->port, "issued_at",
+		time_print(grant->issued_at).text, "not_after", time_print(grant->not_after).text,
+		"lease_sec", (int)grant->lease_sec);
+
+	for (int side = 0; side < 2; side++) {
+		json_t *end = print_end(grant_end(grant, (enum grant_side)side));
+
+		json_object_set_new(end, "armed", json_boolean(row->armed[side]));
+		json_object_set_new(end, "up", json_boolean(row->up[side]));
+		json_object_set_new(end, "closed", json_boolean(row->closed[side]));
+		json_object_set_new(json, end_names[side], end);
+	}
+	json_object_set_new(json, "changed_at", json_string(time_print(row->changed_at).text));
+	if (*row->by) {
+		json_object_set_new(json, "by", json_string(row->by));
+		json_object_set_new(json, "reason", json_string(row->reason));
+	}
+	return json;
+}
+
+json_t *live_layers(const struct decision *decision)
+{
+	json_t *layers = json_array();
+
+	for (int layer = 0; layer < LAYER_COUNT; layer++) {
+		const struct policy_layer_result *result = &decision->layers[layer];
+
+		json_array_append_new(layers,
+			json_pack("{ss ss ss ss}", "layer", policy_layer_name((enum policy_layer)layer),
+				"verdict", result->verdict == VERDICT_PERMIT ? "permit" : "deny", "reason",
+				policy_reason_name(result->reason), "detail", result->detail));
+	}
+	return layers;
+}

@@ -1,0 +1,25 @@
+/* A hash table from a text to something that is the caller's. Look-ups are by pair all over the core
+ * (DESIGN 10), and all of them are in memory. */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/mem.h"
+
+struct names;
+
+struct names *names_new(void);
+struct names *names_free(struct names *names); /* the values stay the caller's */
+AUTO_DEFINE(names)
+
+/* NULL when the name is not there. */
+void *names_get(const struct names *names, const char *name);
+/* The name is copied. Returns the value that was there before, or NULL. `value` is not NULL. */
+void *names_put(struct names *names, const char *name, void *value);
+/* Returns what was there, or NULL. */
+void *names_remove(struct names *names, const char *name);
+size_t names_count(const struct names *names);
+
+/* Calls `each` for every value in no order. The table must not be changed meanwhile. */
+typedef void names_each_call(void *context, const char *name, void *value);
+void names_each(const struct names *names, names_each_call *each, void *context);

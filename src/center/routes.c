@@ -1,0 +1,286 @@
+#include "center/routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "center/ledger.h"
+#include "center/trust.h"
+
+#define PS (ROLE_PROVIDER | ROLE_SITE)
+#define PSA (ROLE_PROVIDER | ROLE_SITE | ROLE_AUDITOR)
+#define PA (ROLE_PROVIDER | ROLE_AUDITOR)
+#define EST "/.well-known/est"
+
+/* clang-format off */
+static const struct route table[] = {
+	{ "GET", "/device/v1/stream", LISTENER_DEVICE, 0, device_stream, NULL, "The event stream of a gateway." },
+	{ "POST", "/device/v1/report", LISTENER_DEVICE, 0, device_report, NULL, "What a gateway did." },
+	{ "POST", "/device/v1/journal", LISTENER_DEVICE, 0, device_journal, "journal.refused", "A segment of a gateway's journal." },
+	{ "POST", "/device/v1/connections", LISTENER_DEVICE, 0, device_connect, "connection.refused", "A host behind a gateway asks for a connection." },
+	{ "GET", "/device/v1/connections", LISTENER_DEVICE, 0, device_connections, NULL, "The live connections of this gateway." },
+	{ "POST", "/device/v1/connections/{id}/cut", LISTENER_DEVICE, 0, device_cut, NULL, "Ends a connection now." },
+	{ "GET", "/device/v1/consistency", LISTENER_DEVICE, 0, device_consistency, NULL, "The proof that the ledger only grew." },
+
+	{ "GET", EST "/cacerts", LISTENER_ENROL, 0, enrol_cacerts, NULL, "EST: the CA certificates." },
+	{ "GET", EST "/{provider}/cacerts", LISTENER_ENROL, 0, enrol_cacerts, NULL, "EST: the CA certificates." },
+	{ "GET", EST "/csrattrs", LISTENER_ENROL, 0, enrol_csrattrs, NULL, "EST: what a request should be like." },
+	{ "GET", EST "/{provider}/csrattrs", LISTENER_ENROL, 0, enrol_csrattrs, NULL, "EST: what a request should be like." },
+	{ "POST", EST "/simpleenroll", LISTENER_ENROL, 0, enrol_simpleenroll, "enrolment.refused", "EST: asks for the first service certificate." },
+	{ "POST", EST "/{provider}/simpleenroll", LISTENER_ENROL, 0, enrol_simpleenroll, "enrolment.refused", "EST: asks for the first service certificate." },
+	{ "POST", EST "/simplereenroll", LISTENER_ENROL, 0, enrol_simplereenroll, "enrolment.refused", "EST: renews a service certificate." },
+	{ "POST", EST "/{provider}/simplereenroll", LISTENER_ENROL, 0, enrol_simplereenroll, "enrolment.refused", "EST: renews a service certificate." },
+
+	{ "POST", "/ocsp", LISTENER_PUBLIC, 0, public_ocsp_post, NULL, "OCSP (RFC 6960)." },
+	{ "GET", "/ocsp/{rest}", LISTENER_PUBLIC, 0, public_ocsp_get, NULL, "OCSP with the request in the path." },
+	{ "GET", "/crl/{name}", LISTENER_PUBLIC, 0, public_crl, NULL, "Revocation lists: device.crl, service.crl, root.crl." },
+	{ "GET", "/ledger/checkpoint", LISTENER_PUBLIC, 0, public_checkpoint, NULL, "The newest signed head of the ledger." },
+	{ "GET", "/ledger/tile/{rest}", LISTENER_PUBLIC, 0, public_tile, NULL, "Tiles of the ledger (C2SP tlog-tiles); no entries." },
+	{ "GET", "/health", LISTENER_PUBLIC, 0, public_health, NULL, "Whether the center can give grants." },
+	{ "GET", "/metrics", LISTENER_METRICS, 0, public_metrics, NULL, "Metrics as Prometheus reads them." },
+
+	{ "GET", "/api/v1/status", LISTENER_OPERATOR, ROLE_ANY, public_status, NULL, "The state of the center." },
+	{ "POST", "/api/v1/operators", LISTENER_OPERATOR, ROLE_PROVIDER, operators_post, "operator.refused", "Gives a person a token; it is shown once." },
+	{ "GET", "/api/v1/operators", LISTENER_OPERATOR, PA, operators_list, "operator.refused", "Who has a token." },
+	{ "DELETE", "/api/v1/operators/{name}", LISTENER_OPERATOR, ROLE_PROVIDER, operators_delete, "operator.refused", "Takes a token away." },
+	{ "POST", "/api/v1/organizations", LISTENER_OPERATOR, ROLE_PROVIDER, organizations_post, NULL, "Adds an organization." },
+	{ "GET", "/api/v1/organizations", LISTENER_OPERATOR, PA, organizations_list, NULL, "The organizations." },
+	{ "POST", "/api/v1/sites", LISTENER_OPERATOR, ROLE_PROVIDER, sites_post, NULL, "Adds a site with its owner's key." },
+	{ "GET", "/api/v1/sites", LISTENER_OPERATOR, PSA, sites_list, NULL, "The sites." },
+	{ "POST", "/api/v1/statements", LISTENER_OPERATOR, ROLE_PROVIDER, statements_post, "accreditation.refused", "Takes a statement of the accreditor (JWS)." },
+	{ "GET", "/api/v1/statements", LISTENER_OPERATOR, PA, statements_list, NULL, "The newest statements." },
+	{ "POST", "/api/v1/crls", LISTENER_OPERATOR, ROLE_PROVIDER | ROLE_DEVICE_CA, crls_post, "crl.refused", "Takes a revocation list of the root or the device CA (DER)." },
+	{ "POST", "/api/v1/policies/provider", LISTENER_OPERATOR, ROLE_PROVIDER, policies_post_provider, "policy.refused", "Activates a provider policy (JWS)." },
+	{ "GET", "/api/v1/policies/provider", LISTENER_OPERATOR, PA, policies_get_provider, NULL, "The active provider policy." },
+	{ "POST", "/api/v1/policies/site/{site}", LISTENER_OPERATOR, PS, policies_post_site, "policy.refused", "Activates a site policy (JWS)." },
+	{ "GET", "/api/v1/policies/site/{site}", LISTENER_OPERATOR, PSA, policies_get_site, NULL, "The active policy of a site." },
+	{ "POST", "/api/v1/procedures", LISTENER_OPERATOR, PS, procedures_post, NULL, "Step a: the user applies to join." },
+	{ "GET", "/api/v1/procedures", LISTENER_OPERATOR, ROLE_ANY, procedures_list, NULL, "The procedures." },
+	{ "GET", "/api/v1/procedures/{gateway}", LISTENER_OPERATOR, ROLE_ANY, procedures_get, NULL, "One procedure with its steps and their records." },
+	{ "POST", "/api/v1/procedures/{gateway}/purchase", LISTENER_OPERATOR, PS, procedures_purchase, NULL, "Step b: the user orders from a maker." },
+	{ "POST", "/api/v1/procedures/{gateway}/register", LISTENER_OPERATOR, ROLE_MAKER, procedures_register, NULL, "Step c: the maker registers the box." },
+	{ "POST", "/api/v1/procedures/{gateway}/certificate", LISTENER_OPERATOR, ROLE_DEVICE_CA, procedures_certificate, NULL, "Step d: the device certificate was issued." },
+	{ "POST", "/api/v1/procedures/{gateway}/installed", LISTENER_OPERATOR, ROLE_MAKER, procedures_installed, NULL, "Step e: the device certificate is on the token." },
+	{ "POST", "/api/v1/procedures/{gateway}/delivered", LISTENER_OPERATOR, ROLE_MAKER, procedures_delivered, NULL, "Step f: the gateway was delivered." },
+	{ "POST", "/api/v1/procedures/{gateway}/use", LISTENER_OPERATOR, PS, procedures_use, NULL, "Step g: the user applies to use the service." },
+	{ "GET", "/api/v1/enrolments", LISTENER_OPERATOR, PA, enrolments_list, NULL, "Requests for service certificates." },
+	{ "POST", "/api/v1/enrolments/{id}/approve", LISTENER_OPERATOR, ROLE_PROVIDER, enrolments_approve, NULL, "Approves a request for a service certificate." },
+	{ "POST", "/api/v1/enrolments/{id}/refuse", LISTENER_OPERATOR, ROLE_PROVIDER, enrolments_refuse, NULL, "Refuses a request for a service certificate." },
+	{ "GET", "/api/v1/gateways", LISTENER_OPERATOR, PSA, gateways_list, NULL, "The gateways and their state." },
+	{ "GET", "/api/v1/certificates", LISTENER_OPERATOR, PA, certificates_list, NULL, "The certificates." },
+	{ "POST", "/api/v1/certificates/revoke", LISTENER_OPERATOR, ROLE_PROVIDER, certificates_revoke, NULL, "Revokes a certificate and ends what rests on it." },
+	{ "POST", "/api/v1/connections", LISTENER_OPERATOR, PS, connections_post, "connection.refused", "Asks for a connection." },
+	{ "GET", "/api/v1/connections", LISTENER_OPERATOR, PSA, connections_list, NULL, "The connections, newest first." },
+	{ "GET", "/api/v1/connections/{id}", LISTENER_OPERATOR, PSA, connections_get, NULL, "One connection." },
+	{ "POST", "/api/v1/connections/{id}/cut", LISTENER_OPERATOR, PS, connections_cut, NULL, "Ends a connection now." },
+	{ "POST", "/api/v1/explain", LISTENER_OPERATOR, PS, connections_explain, NULL, "What would be decided, and why." },
+	{ "GET", "/api/v1/ledger/entries", LISTENER_OPERATOR, PA, ledger_entries, NULL, "Records of the ledger." },
+	{ "GET", "/api/v1/ledger/proof", LISTENER_OPERATOR, PA, ledger_proof, NULL, "The proof that a record is in the ledger." },
+	{ "POST", "/api/v1/epoch", LISTENER_OPERATOR, ROLE_PROVIDER, ledger_raise_epoch, NULL, "Makes every grant there is void." },
+};
+/* clang-format on */
+
+/* Matches one segment after the other. Writes what stands for {…}. */
+static bool match(const char *pattern, const char *path, char *parameter, size_t parameter_bytes)
+{
+	*parameter = '\0';
+	while (*pattern && *path) {
+		size_t count;
+
+		if (*pattern != '{') {
+			if (*pattern++ != *path++) {
+				return false;
+			}
+			continue;
+		}
+		count = text_starts(pattern, "{rest}") ? strlen(path) : strcspn(path, "/");
+		if (count == 0 || count >= parameter_bytes) {
+			return false;
+		}
+		memcpy(parameter, path, count);
+		parameter[count] = '\0';
+		path += count;
+		pattern += strcspn(pattern, "}") + 1;
+	}
+	return !*pattern && !*path;
+}
+
+/* The route, or NULL; `ret_other` tells whether the path is there with another method. */
+static const struct route *find(struct exchange *exchange, bool *ret_other)
+{
+	*ret_other = false;
+	for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+		if (table[i].listener != exchange->request->listener ||
+			!match(table[i].path, exchange->request->path, exchange->parameter,
+				sizeof(exchange->parameter))) {
+			continue;
+		}
+		if (text_equal(table[i].method, exchange->request->method)) {
+			return &table[i];
+		}
+		*ret_other = true;
+	}
+	*exchange->parameter = '\0';
+	return NULL;
+}
+
+/* Outcome 1: nobody we know; a problem was answered. */
+static int identify_operator(struct exchange *exchange)
+{
+	const char *header = exchange->request->authorization;
+	struct center *center = exchange->center;
+	struct store_operator row = { 0 };
+	struct err err = { 0 };
+	struct hash hash;
+	int r = 1;
+
+	if (text_starts(header, "Bearer ")) {
+		/* Found by its hash, so there is no comparison of the secret to be timed. */
+		hash = hash_of(header + 7, strlen(header + 7));
+		r = store_operator_get_token(center->store, hash.bytes, &row);
+		core_must(r < 0 ? r : 0, "look for a token");
+	}
+	if (r != 0 || row.expires_usec < clock_wall_usec() ||
+		roles_parse(row.roles, &exchange->roles, &err) != 0) {
+		answer_problem(exchange, 401, "%s",
+			r == 0 ? "the token is no longer valid" : "a valid bearer token is needed");
+		return 1;
+	}
+	memcpy(exchange->operator_name, row.name, sizeof(exchange->operator_name));
+	center->actor_type = "operator";
+	center->actor_name = exchange->operator_name;
+	if (!roles_any(&exchange->roles, exchange->route->roles)) {
+		answer_problem(exchange, 403, "the token's roles (%s) do not allow this", row.roles);
+		return 1;
+	}
+	return 0;
+}
+
+static int identify_gateway(struct exchange *exchange)
+{
+	static const struct route stranger = { .refused = "gateway.refused" };
+	struct center *center = exchange->center;
+	struct err err = { 0 };
+	int r = trust_peer(center, exchange->request, CERT_SET(CERT_SERVICE), &exchange->gateway,
+		&exchange->kind, &err);
+
+	if (r != 0) {
+		exchange->gateway = NULL;
+		exchange->route = &stranger;
+		answer_problem(exchange, 403, "%s", err.text);
+		return 1;
+	}
+	center->actor_type = "gateway";
+	center->actor_name = exchange->gateway->name;
+	return 0;
+}
+
+void routes_serve(struct center *center, struct front_link *front, uint32_t tag,
+	const struct request *request)
+{
+	struct exchange exchange = { .center = center, .front = front, .tag = tag, .request = request };
+	bool other;
+	int r = 0;
+
+	center->counts.requests++;
+	center->actor_type = NULL;
+	center->actor_name = NULL;
+	exchange.route = find(&exchange, &other);
+	if (!exchange.route) {
+		answer_problem(&exchange, other ? 405 : 404, "there is no %s %s here", request->method,
+			request->path);
+		return;
+	}
+	if (request->listener == LISTENER_OPERATOR) {
+		r = identify_operator(&exchange);
+	} else if (request->listener == LISTENER_DEVICE) {
+		r = identify_gateway(&exchange);
+	}
+	if (r == 0) {
+		exchange.route->handler(&exchange);
+	}
+	center->actor_type = NULL;
+	center->actor_name = NULL;
+	assert_always(exchange.answered);
+}
+
+static void print_roles(unsigned roles)
+{
+	static const struct {
+		enum role role;
+		const char *name;
+	} names[] = { { ROLE_PROVIDER, "provider" }, { ROLE_SITE, "site" }, { ROLE_MAKER, "maker" },
+		{ ROLE_DEVICE_CA, "device-ca" }, { ROLE_AUDITOR, "auditor" } };
+	const char *comma = "";
+
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		if (roles & names[i].role) {
+			printf("%s\"%s\"", comma, names[i].name);
+			comma = ",";
+		}
+	}
+}
+
+static void print_operation(const struct route *route)
+{
+	const char *open = strchr(route->path, '{');
+	static const char *const security[LISTENER_COUNT] = { "certificate", "certificate", "token", NULL,
+		NULL };
+	char lower[8] = "";
+
+	for (size_t i = 0; route->method[i] && i + 1 < sizeof(lower); i++) {
+		lower[i] = (char)(route->method[i] | 0x20);
+	}
+	printf("\"%s\":{\"summary\":\"%s\",\"tags\":[\"%s\"]", lower, route->summary,
+		listener_name(route->listener));
+	if (security[route->listener]) {
+		printf(",\"security\":[{\"%s\":[]}]", security[route->listener]);
+	}
+	if (route->roles) {
+		printf(",\"x-roles\":[");
+		print_roles(route->roles);
+		printf("]");
+	}
+	if (open) {
+		printf(",\"parameters\":[{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,"
+			   "\"schema\":{\"type\":\"string\"}}]",
+			(int)strcspn(open + 1, "}"), open + 1);
+	}
+	printf(",\"responses\":{\"2XX\":{\"description\":\"done\"},\"4XX\":{\"description\":\"refused\","
+		   "\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":"
+		   "\"#/components/schemas/Problem\"}}}}}}");
+}
+
+void routes_print_openapi(void)
+{
+	const char *comma = "";
+
+	printf("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Sekisho center\",\"version\":\"%s\"},"
+		   "\"paths\":{",
+		SEKISHO_VERSION);
+	for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+		bool first = true;
+
+		for (size_t j = 0; j < i; j++) {
+			first = first && !text_equal(table[i].path, table[j].path);
+		}
+		if (!first) {
+			continue;
+		}
+		printf("%s\n\"%s\":{", comma, table[i].path);
+		comma = "";
+		for (size_t j = i; j < ARRAY_COUNT(table); j++) {
+			if (text_equal(table[i].path, table[j].path)) {
+				printf("%s", comma);
+				print_operation(&table[j]);
+				comma = ",";
+			}
+		}
+		printf("}");
+		comma = ",";
+	}
+	printf("},\n\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":"
+		   "\"bearer\"},\"certificate\":{\"type\":\"mutualTLS\"}},\"schemas\":{\"Problem\":{\"type\":"
+		   "\"object\",\"properties\":{\"title\":{\"type\":\"string\"},\"status\":{\"type\":"
+		   "\"integer\"},\"detail\":{\"type\":\"string\"}}}}}}\n");
+}

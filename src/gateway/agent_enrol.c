@@ -1,0 +1,321 @@
+/*
+ * Process agent: the service certificate (tier 2). What the token holds says what to do:
+ *
+ *     no token, wrong PIN        say so; a wrong PIN is not tried again until a restart
+ *     no device certificate      the maker has not finished this box
+ *     no service certificate     EST simpleenroll with tier 1, as often as the center says "later"
+ *     past two thirds of life    EST simplereenroll with tier 2
+ *     expired                    simpleenroll again
+ *
+ * Keys are made in the token, one for each provider (B1, B5).
+ */
+#include "gateway/agent.h"
+
+#include <string.h>
+#include <openssl/ssl.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "gateway/message.h"
+#include "pki/csr.h"
+#include "pki/device_information.h"
+#include "pki/est.h"
+#include "pki/tls_context.h"
+
+#define TOKEN_RETRY_MSEC 5000
+#define ENROL_DEADLINE_MSEC 20000
+#define ENROL_RETRY_SEC_MAX 300
+#define RENEW_LOOK_MSEC (60 * 1000)
+
+static int client_tls(struct agent *agent, struct token_key *key, const struct cert *cert,
+	struct ssl_ctx_st **ret_tls, struct err *err)
+{
+	const struct cert *chain[] = { cert };
+	struct tls_identity identity = { .key = key, .chain = chain, .chain_count = 1 };
+
+	if (tls_context_client(&identity, agent->verifier, ret_tls, err) != 0) {
+		return 1;
+	}
+	if (tls_policy_apply(*ret_tls, &(struct tls_policy){ .peer = TLS_PEER_REQUIRED }, err) != 0) {
+		SSL_CTX_free(*ret_tls);
+		*ret_tls = NULL;
+		return 1;
+	}
+	return 0;
+}
+
+static void try_later(struct agent *agent, int64_t after_msec)
+{
+	loop_timer_set(agent->token_timer, after_msec);
+}
+
+static int read_pair(struct agent *agent, uint8_t id, struct token_key **ret_key,
+	struct cert **ret_cert, struct err *err)
+{
+	AUTO_BUF struct buf der = BUF(CERT_DER_BYTES_MAX);
+	int r = token_certificate_get(agent->token, id, &der, err);
+
+	if (r != 0) {
+		return r;
+	}
+	r = cert_parse(der.bytes, der.count, ret_cert, err);
+	if (r != 0) {
+		return r;
+	}
+	return token_key_find(agent->token, id, ret_key, err);
+}
+
+/* The slot labelled with our provider; a key without a certificate is one whose enrolment was not
+ * finished, and is used again. */
+static int find_service(struct agent *agent, struct err *err)
+{
+	struct token_slot *slots = NULL;
+	size_t count;
+	int r;
+
+	r = token_list(agent->token, &slots, &count, err);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		uint8_t id = slots[i].id[0];
+
+		if (slots[i].id_bytes != 1 || id < TOKEN_ID_SERVICE_FIRST || !slots[i].has_key ||
+			strcmp(slots[i].label, agent->config->provider) != 0) {
+			continue;
+		}
+		if (slots[i].has_certificate) {
+			agent->service = cert_free(agent->service);
+			agent->service_key = token_key_free(agent->service_key);
+			r = read_pair(agent, id, &agent->service_key, &agent->service, err);
+			agent->service_id = id;
+		} else if (!agent->new_key) {
+			r = token_key_find(agent->token, id, &agent->new_key, err);
+			agent->new_id = id;
+		}
+	}
+	free(slots);
+	return r;
+}
+
+static int find_device(struct agent *agent, struct err *err)
+{
+	if (agent->device) {
+		return 0;
+	}
+	return read_pair(agent, TOKEN_ID_DEVICE, &agent->device_key, &agent->device, err);
+}
+
+static int make_key(struct agent *agent, struct err *err)
+{
+	int r;
+
+	if (agent->new_key) {
+		return 0;
+	}
+	r = token_free_service_id(agent->token, &agent->new_id, err);
+	if (r != 0) {
+		return r;
+	}
+	return token_key_generate(agent->token, TOKEN_KEY_EC_P256, agent->new_id,
+		agent->config->provider, &agent->new_key, err);
+}
+
+/* Keeps the certificate that belongs to the key we asked for. */
+static int install(struct agent *agent, const struct http1_message *answer, struct err *err)
+{
+	struct cert *certs[CERT_CHAIN_COUNT_MAX];
+	size_t count = 0, key_bytes, cert_bytes;
+	const uint8_t *key = token_key_spki(agent->new_key, &key_bytes), *der;
+	bool found = false;
+	int r = 1;
+
+	if (est_certs_parse(answer->body, answer->body_bytes, certs, CERT_CHAIN_COUNT_MAX, &count, err)) {
+		return 1;
+	}
+	for (size_t i = 0; i < count && !found; i++) {
+		const uint8_t *spki = cert_spki(certs[i], &cert_bytes);
+
+		if (cert_bytes != key_bytes || memcmp(spki, key, key_bytes) != 0) {
+			continue;
+		}
+		found = true;
+		r = cert_lint(certs[i], CERT_SERVICE, err);
+		if (r == 0) {
+			der = cert_der(certs[i], &cert_bytes);
+			r = token_certificate_put(
+				agent->token, agent->new_id, agent->config->provider, der, cert_bytes, err);
+		}
+	}
+	for (size_t i = 0; i < count; i++) {
+		cert_free(certs[i]);
+	}
+	return found ? r : err_set(err, 1, "the center's answer holds no certificate for our key");
+}
+
+static void finish_enrolment(struct agent *agent)
+{
+	uint8_t old_id = agent->service ? agent->service_id : 0;
+	struct err err = { 0 };
+
+	log_info("service certificate installed");
+	agent->service = cert_free(agent->service);
+	agent->service_key = token_key_free(agent->service_key);
+	agent->new_key = token_key_free(agent->new_key);
+	if (old_id != 0 && old_id != agent->new_id && token_delete(agent->token, old_id, &err) != 0) {
+		log_warning("the old service key could not be deleted: %s", err.text);
+	}
+	agent_link_stop(agent);
+	try_later(agent, 0);
+}
+
+static void on_enrolled(void *context, const struct http_response *response)
+{
+	struct agent *agent = context;
+	const char *retry = response->message ? http1_field(response->message, "Retry-After") : NULL;
+	uint64_t after_sec = 5;
+	struct err err = { 0 };
+
+	if (response->fault < 0) {
+		agent_state_set(agent, AGENT_ENROLLING, "%s", response->reason);
+	} else if (response->message->status == 200) {
+		if (install(agent, response->message, &err) == 0) {
+			finish_enrolment(agent);
+			return;
+		}
+		agent_state_set(agent, AGENT_ENROLLING, "the certificate is refused: %s", err.text);
+		agent_note(agent, "enrolment.refused", agent->config->provider, err.text);
+	} else if (response->message->status == 202) {
+		agent_state_set(agent, AGENT_ENROLLING,
+			"the provider has not approved this gateway yet; asking again from time to time");
+	} else {
+		agent_state_set(agent, AGENT_ENROLLING, "the center refuses (%d): %.300s",
+			response->message->status,
+			response->message->body ? (const char *)response->message->body : "");
+		after_sec = 30;
+	}
+	if (retry && unsigned_parse(retry, ENROL_RETRY_SEC_MAX, &after_sec) != 0) {
+		after_sec = ENROL_RETRY_SEC_MAX;
+	}
+	try_later(agent, (int64_t)(after_sec > 0 ? after_sec : 1) * 1000);
+}
+
+static int ask(struct agent *agent, bool renew, struct err *err)
+{
+	AUTO_STRING char *path = mem_format("/.well-known/est/%s/%s", agent->config->provider,
+		renew ? "simplereenroll" : "simpleenroll");
+	AUTO_BUF struct buf der = BUF(CSR_DER_BYTES_MAX);
+	AUTO_BUF struct buf body = BUF(2 * CSR_DER_BYTES_MAX);
+	AUTO_BUF struct buf information = BUF(AGENT_DEVICE_INFORMATION_BYTES_MAX);
+	struct csr_wanted nothing = { .kind = CERT_SERVICE };
+	struct http_client_options options = { .host = agent->config->center,
+		.port = (uint16_t)agent->config->enrol_port };
+	struct http_client_request request = { .method = "POST", .path = path,
+		.content_type = EST_TYPE_CSR, .deadline_msec = ENROL_DEADLINE_MSEC,
+		.handler = on_enrolled, .context = agent };
+
+	if (make_key(agent, err) != 0 || csr_make(agent->new_key, &nothing, &der, err) != 0) {
+		return 1;
+	}
+	est_csr_print(der.bytes, der.count, &body);
+	request.body = body.bytes;
+	request.body_bytes = body.count;
+	if (!renew &&
+		token_data_get(agent->token, DEVICE_INFORMATION_LABEL, &information, NULL) == 0) {
+		request.fields[0] =
+			(struct http1_field){ "Sekisho-Device-Information", buf_text(&information) };
+	}
+	agent->enrol = http_client_free(agent->enrol);
+	if (client_tls(agent, renew ? agent->service_key : agent->device_key,
+		    renew ? agent->service : agent->device, &options.tls, err) != 0) {
+		return 1;
+	}
+	if (http_client_new(agent->loop, &options, &agent->enrol) < 0 ||
+		http_client_request(agent->enrol, &request) != 0) {
+		SSL_CTX_free(options.tls);
+		return err_set(err, 1, "the request for a certificate cannot be sent");
+	}
+	SSL_CTX_free(options.tls);
+	return 0;
+}
+
+static void tell_identity(struct agent *agent)
+{
+	AUTO_BUF struct buf payload = BUF(2 * CERT_DER_BYTES_MAX);
+	size_t count;
+	const uint8_t *der = cert_der(agent->service, &count);
+
+	buf_add_u8(&payload, agent->service_id);
+	buf_add_block(&payload, der, count);
+	agent_send(agent, MESSAGE_IDENTITY, 0, &payload);
+}
+
+static void use_service(struct agent *agent)
+{
+	struct err err = { 0 };
+
+	tell_identity(agent);
+	SSL_CTX_free(agent->tls);
+	agent->tls = NULL;
+	if (client_tls(agent, agent->service_key, agent->service, &agent->tls, &err) != 0) {
+		agent_state_set(agent, AGENT_NO_TOKEN, "%s", err.text);
+		try_later(agent, TOKEN_RETRY_MSEC);
+		return;
+	}
+	if (agent->state < AGENT_CONNECTING) {
+		agent_state_set(agent, AGENT_CONNECTING, "connecting to %s", agent->config->center);
+	}
+	agent_link_start(agent);
+	try_later(agent, RENEW_LOOK_MSEC);
+}
+
+static void start_enrolment(struct agent *agent, bool renew)
+{
+	struct err err = { 0 };
+
+	if (!renew && find_device(agent, &err) != 0) {
+		agent_state_set(agent, AGENT_NO_DEVICE,
+			"the token holds no device certificate; the maker has to install it (%s)", err.text);
+		try_later(agent, TOKEN_RETRY_MSEC);
+		return;
+	}
+	if (!renew) {
+		agent_state_set(agent, AGENT_ENROLLING, "asking %s for a service certificate",
+			agent->config->center);
+	}
+	if (ask(agent, renew, &err) != 0) {
+		log_error("enrolment: %s", err.text);
+		try_later(agent, TOKEN_RETRY_MSEC);
+	}
+}
+
+void agent_token_look(void *context)
+{
+	struct agent *agent = context;
+	int64_t now = clock_wall_usec();
+	struct err err = { 0 };
+	int r;
+
+	r = token_open(agent->token, &err);
+	if (r == 0) {
+		r = find_service(agent, &err);
+	}
+	if (r != 0) {
+		agent_state_set(agent, AGENT_NO_TOKEN, "%s", err.text);
+		agent_note(agent, "token.missing", agent->config->token_label, err.text);
+		/* A PIN that was refused stays refused: another try could lock the token (B9). */
+		try_later(agent, r == TOKEN_PIN_WRONG || r == TOKEN_PIN_LOCKED ? RENEW_LOOK_MSEC :
+										 TOKEN_RETRY_MSEC);
+		return;
+	}
+	if (!agent->service || now >= cert_not_after_usec(agent->service)) {
+		start_enrolment(agent, false);
+		return;
+	}
+	if (agent->state != AGENT_ONLINE) {
+		use_service(agent);
+	}
+	if (now >= cert_renew_usec(agent->service)) {
+		start_enrolment(agent, true);
+		return;
+	}
+	try_later(agent, RENEW_LOOK_MSEC);
+}

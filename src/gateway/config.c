@@ -1,0 +1,104 @@
+#include "gateway/config.h"
+
+#include <stddef.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "gateway/dataplane.h"
+
+#define FIELD(name) offsetof(struct gateway_config, name)
+
+const struct config_key gateway_config_keys[] = {
+	{ "", "provider", CONFIG_NAME, FIELD(provider), NULL, true, 0, 0,
+		"The provider whose service this gateway uses." },
+	{ "", "center", CONFIG_TEXT, FIELD(center), NULL, true, 0, 0,
+		"Host name or address of the provider's center." },
+	{ "", "device_port", CONFIG_COUNT, FIELD(device_port), "8443", false, 1, 65535,
+		"The center's port for gateways with a service certificate." },
+	{ "", "enrol_port", CONFIG_COUNT, FIELD(enrol_port), "8444", false, 1, 65535,
+		"The center's port for enrolment (EST)." },
+	{ "", "trust_root", CONFIG_PATH, FIELD(trust_root), "/etc/sekisho/root.pem", false, 0, 0,
+		"The accreditor's root certificate; everything is checked against it." },
+	{ "", "site_owner", CONFIG_PATH, FIELD(site_owner), "/etc/sekisho/owner.pem", false, 0, 0,
+		"Public key of the site's owner, who signs the site's policy. Set up here, never taken from the center." },
+	{ "", "state_dir", CONFIG_PATH, FIELD(state_dir), "/var/lib/sekisho", false, 0, 0,
+		"Directory for what must survive a restart." },
+	{ "", "run_dir", CONFIG_PATH, FIELD(run_dir), "/run/sekisho", false, 0, 0,
+		"Directory for sockets." },
+	{ "", "user", CONFIG_TEXT, FIELD(user), "nobody", false, 0, 0,
+		"User that the process on the network (agent) runs as." },
+	{ "", "charon", CONFIG_PATH, FIELD(charon), "/usr/sbin/charon-systemd", false, 0, 0,
+		"strongSwan's IKE daemon." },
+	{ "", "log_level", CONFIG_TEXT, FIELD(log_level), "info", false, 0, 0,
+		"error, warning, info or debug." },
+	{ "network", "wan", CONFIG_TEXT, FIELD(wan), "wan0", false, 0, 0,
+		"Interface towards the internet." },
+	{ "network", "lan", CONFIG_TEXT, FIELD(lan), "lan0", false, 0, 0,
+		"Interface towards the site's own network." },
+	{ "network", "allow_local", CONFIG_TEXT, FIELD(allow_local), "", false, 0, 0,
+		"TCP ports of the gateway itself that the site's own network may reach, separated by commas." },
+	{ "network", "dataplane", CONFIG_TEXT, FIELD(dataplane), "auto", false, 0, 0,
+		"auto, kernel (ESP in the kernel) or userspace (ESP in charon)." },
+	{ "token", "module", CONFIG_PATH, FIELD(token_module), "/usr/lib/softhsm/libsofthsm2.so", false,
+		0, 0, "PKCS#11 module of the token that holds this gateway's keys." },
+	{ "token", "label", CONFIG_TEXT, FIELD(token_label), "sekisho", false, 0, 0,
+		"Label of the token." },
+	{ "token", "pin_file", CONFIG_PATH, FIELD(token_pin_file), "/etc/sekisho/token.pin", false, 0, 0,
+		"File with the token's PIN in its first line, mode 0600 or 0640." },
+	{ "token", "softhsm_config", CONFIG_PATH, FIELD(token_config), NULL, false, 0, 0,
+		"SoftHSM configuration file, where SoftHSM is the token." },
+	{ "limits", "grant_max", CONFIG_DURATION, FIELD(grant_sec_max), "8h", false, 1, GRANT_SEC_MAX,
+		"The longest connection this gateway opens, whatever the center grants." },
+	{ "limits", "lease_max", CONFIG_DURATION, FIELD(lease_sec_max), "300s", false, 1, LEASE_SEC_MAX,
+		"The longest lease this gateway accepts." },
+	{ 0 },
+};
+
+static bool one_of(const char *text, const char *const *words)
+{
+	for (; *words; words++) {
+		if (text_equal(text, *words)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int gateway_config_read(const char *path, struct gateway_config *config, struct err *err)
+{
+	enum dataplane plane;
+	static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
+	int r;
+
+	r = config_read(path, gateway_config_keys, config, err);
+	if (r != 0) {
+		return r;
+	}
+	if (dataplane_parse(config->dataplane, &plane) != 0) {
+		return err_set(err, 1, "%s: [network] dataplane: must be auto, kernel or userspace, not \"%s\"",
+			path, config->dataplane);
+	}
+	if (!one_of(config->log_level, levels)) {
+		return err_set(err, 1, "%s: log_level: must be error, warning, info or debug, not \"%s\"",
+			path, config->log_level);
+	}
+	return 0;
+}
+
+void gateway_config_clear(struct gateway_config *config)
+{
+	config_clear(gateway_config_keys, config);
+}
+
+char *gateway_run_path(const struct gateway_config *config, const char *name)
+{
+	return mem_format("%s/%s", config->run_dir, name);
+}
+
+char *gateway_state_path(const struct gateway_config *config, const char *name)
+{
+	return mem_format("%s/%s", config->state_dir, name);
+}

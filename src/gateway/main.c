@@ -1,0 +1,467 @@
+/*
+ * sekisho-gateway: the router at a site's one access point.
+ *
+ * Process main starts the others and starts again whichever ends. It reads its configuration and
+ * nothing else: no peer, no socket, no message. It keeps root's rights because charon and priv are
+ * started with some of them.
+ *
+ *     main ─┬─ token         the token, for agent           no capability
+ *           ├─ token-charon  the token, for charon          no capability
+ *           ├─ charon        IKEv2
+ *           ├─ priv          filter, charon, journal        CAP_NET_ADMIN, no network, no key
+ *           └─ agent         link to the center, local socket   an ordinary user
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "gateway/charon_config.h"
+#include "gateway/process.h"
+#include "loop/process.h"
+
+#define RESTART_MSEC_MIN 100
+#define RESTART_MSEC_MAX 3000
+#define STEADY_USEC (10 * USEC_PER_SEC) /* a process that lived this long starts anew at once */
+#define SOCKET_POLL_MSEC 10
+#define WATCH_MSEC 500
+
+enum child_kind { CHILD_TOKEN, CHILD_TOKEN_CHARON, CHILD_PRIV, CHILD_AGENT, CHILD_COUNT };
+
+struct main;
+
+struct child {
+	struct main *main;
+	enum child_kind kind;
+	struct process *process;
+	struct loop_timer *restart;
+	int64_t started_usec, restart_msec;
+};
+
+struct main {
+	struct loop *loop;
+	struct gateway_config config;
+	const char *config_path;
+	struct dataplane_choice plane;
+	gid_t agent_group;
+	struct child children[CHILD_COUNT];
+	struct process *charon;
+	bool charon_has_token; /* its own p11-kit-remote was seen alive */
+	struct loop_timer *charon_timer, *watch_timer, *ready_timer;
+	bool stopping, started;
+};
+
+static const char *const child_names[] = { GATEWAY_TOKEN_AGENT, GATEWAY_TOKEN_CHARON, "priv", "agent" };
+
+static void start_child(struct child *child);
+static void start_charon(void *context);
+
+static bool nothing_runs(const struct main *main)
+{
+	for (int i = 0; i < CHILD_COUNT; i++) {
+		if (main->children[i].process) {
+			return false;
+		}
+	}
+	return !main->charon;
+}
+
+/* Ending goes from the outside in: agent, then priv (which shuts every connection), then the rest. */
+static void stop_next(struct main *main)
+{
+	static const enum child_kind order[] = { CHILD_AGENT, CHILD_PRIV };
+
+	for (size_t i = 0; i < ARRAY_COUNT(order); i++) {
+		if (main->children[order[i]].process) {
+			process_stop(main->children[order[i]].process);
+			return;
+		}
+	}
+	if (main->charon) {
+		process_stop(main->charon);
+		return;
+	}
+	for (int i = 0; i < CHILD_COUNT; i++) {
+		if (main->children[i].process) {
+			process_stop(main->children[i].process);
+		}
+	}
+	if (nothing_runs(main)) {
+		loop_stop(main->loop, 0);
+	}
+}
+
+static void child_ended(void *context, struct process *process, int status)
+{
+	struct child *child = context;
+	struct main *main = child->main;
+	bool steady = clock_monotonic_usec() - child->started_usec > STEADY_USEC;
+
+	child->process = process_free(process);
+	if (main->stopping) {
+		stop_next(main);
+		return;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == GATEWAY_EXIT_CONFIG) {
+		log_error("%s cannot run with %s; not started again until the configuration is reloaded",
+			child_names[child->kind], main->config_path);
+		return;
+	}
+	log_warning("%s ended (%s %d); starting it again", child_names[child->kind],
+		WIFSIGNALED(status) ? "signal" : "status",
+		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	if (child->kind == CHILD_TOKEN_CHARON && main->charon) {
+		process_signal(main->charon, SIGKILL); /* its keys went with the token process */
+	}
+	child->restart_msec = steady ? RESTART_MSEC_MIN : 2 * child->restart_msec;
+	if (child->restart_msec > RESTART_MSEC_MAX) {
+		child->restart_msec = RESTART_MSEC_MAX;
+	}
+	loop_timer_set(child->restart, child->restart_msec);
+}
+
+static void start_child(struct child *child)
+{
+	struct main *main = child->main;
+	AUTO_STRING char *server =
+		mem_format("P11_KIT_SERVER_ADDRESS=unix:path=%s/%s.socket", main->config.run_dir,
+			GATEWAY_TOKEN_AGENT);
+	const char *const argv[] = { "/proc/self/exe", "--process", child_names[child->kind], "--config",
+		main->config_path, "--dataplane", dataplane_name(main->plane.dataplane), NULL };
+	const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", server, NULL };
+	struct process_plan plan = {
+		.name = child_names[child->kind], .argv = argv, .environment = environment
+	};
+
+	child->started_usec = clock_monotonic_usec();
+	if (process_start(main->loop, &plan, child_ended, child, &child->process) < 0) {
+		log_error("cannot start %s", child_names[child->kind]);
+		loop_timer_set(child->restart, RESTART_MSEC_MAX);
+	}
+}
+
+static void restart_child(void *context)
+{
+	struct child *child = context;
+
+	if (!child->main->stopping && !child->process) {
+		start_child(child);
+	}
+}
+
+static void charon_ended(void *context, struct process *process, int status)
+{
+	struct main *main = context;
+
+	main->charon = process_free(process);
+	main->charon_has_token = false;
+	if (main->stopping) {
+		stop_next(main);
+		return;
+	}
+	log_warning("charon ended; starting it again");
+	loop_timer_set(main->charon_timer, RESTART_MSEC_MIN);
+}
+
+static bool token_socket_there(const struct main *main, const char *name, bool for_agent)
+{
+	AUTO_STRING char *path = mem_format("%s/%s.socket", main->config.run_dir, name);
+	struct stat status;
+
+	if (stat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) {
+		return false;
+	}
+	if (for_agent && (chown(path, 0, main->agent_group) < 0 || chmod(path, 0770) < 0)) {
+		log_error("cannot give %s to the agent: %s", path, strerror(errno));
+	}
+	return true;
+}
+
+static void start_charon(void *context)
+{
+	struct main *main = context;
+	AUTO_STRING char *directory = gateway_run_path(&main->config, "charon");
+	AUTO_STRING char *server = mem_format(
+		"unix:path=%s/%s.socket", main->config.run_dir, GATEWAY_TOKEN_CHARON);
+	struct charon_config config = { .directory = directory,
+		.userspace_esp = main->plane.dataplane == DATAPLANE_USERSPACE,
+		.pkcs11_module = GATEWAY_PKCS11_CLIENT, .pkcs11_server = server,
+		.ignored_interface = GATEWAY_BRIDGE, .program = main->config.charon };
+	struct err err = { 0 };
+
+	if (main->stopping || main->charon) {
+		return;
+	}
+	if (!token_socket_there(main, GATEWAY_TOKEN_CHARON, false)) {
+		loop_timer_set(main->charon_timer, SOCKET_POLL_MSEC);
+		return;
+	}
+	if (charon_spawn(main->loop, &config, charon_ended, main, &main->charon, &err) != 0) {
+		log_error("cannot start charon: %s", err.text);
+		main->charon = NULL;
+		loop_timer_set(main->charon_timer, RESTART_MSEC_MAX);
+	}
+}
+
+/* Whether the process serving charon's token has a child: p11-kit's remote, one a client. */
+static bool remote_runs(const struct main *main)
+{
+	AUTO_BUF struct buf text = BUF(4096);
+	AUTO_STRING char *path = NULL;
+	pid_t pid;
+
+	if (!main->children[CHILD_TOKEN_CHARON].process) {
+		return false;
+	}
+	pid = process_pid(main->children[CHILD_TOKEN_CHARON].process);
+	path = mem_format("/proc/%d/task/%d/children", (int)pid, (int)pid);
+	return file_read(path, &text, NULL) == 0 && text.count > 0;
+}
+
+/* charon cannot get over the loss of its token's process: it has to be a new charon. */
+static void watch_charon(void *context)
+{
+	struct main *main = context;
+	bool runs = remote_runs(main);
+
+	if (main->charon && main->charon_has_token && !runs) {
+		log_warning("the process that serves charon's token is gone; charon is started again");
+		main->charon_has_token = false;
+		process_signal(main->charon, SIGKILL);
+	} else if (main->charon && runs) {
+		main->charon_has_token = true;
+	}
+	loop_timer_set(main->watch_timer, WATCH_MSEC);
+}
+
+/* The others start when both tokens are served. */
+static void start_when_ready(void *context)
+{
+	struct main *main = context;
+
+	if (main->stopping) {
+		return;
+	}
+	if (!token_socket_there(main, GATEWAY_TOKEN_AGENT, true)) {
+		loop_timer_set(main->ready_timer, SOCKET_POLL_MSEC);
+		return;
+	}
+	if (!main->started) {
+		main->started = true;
+		start_charon(main);
+		start_child(&main->children[CHILD_PRIV]);
+		start_child(&main->children[CHILD_AGENT]);
+	}
+	/* A token process that was started again made a new socket. */
+	loop_timer_set(main->ready_timer, WATCH_MSEC);
+}
+
+static void on_stop(void *context, int signal)
+{
+	struct main *main = context;
+
+	if (!main->stopping) {
+		main->stopping = true;
+		log_info("stopping: every connection is shut");
+		stop_next(main);
+	}
+}
+
+/* The processes read the new file by starting again; leases stay in the kernel meanwhile. */
+static void on_reload(void *context, int signal)
+{
+	struct main *main = context;
+	struct gateway_config fresh = { 0 };
+	struct err err = { 0 };
+
+	if (gateway_config_read(main->config_path, &fresh, &err) != 0) {
+		log_error("the configuration stays as it was: %s", err.text);
+		gateway_config_clear(&fresh);
+		return;
+	}
+	gateway_config_clear(&main->config);
+	main->config = fresh;
+	for (int kind = CHILD_PRIV; kind <= CHILD_AGENT; kind++) {
+		if (main->children[kind].process) {
+			process_signal(main->children[kind].process, SIGHUP);
+		} else {
+			start_child(&main->children[kind]);
+		}
+	}
+}
+
+static int make_directories(struct main *main, struct err *err)
+{
+	AUTO_STRING char *priv = gateway_state_path(&main->config, "priv");
+	AUTO_STRING char *agent = gateway_state_path(&main->config, "agent");
+	const struct passwd *user = getpwnam(main->config.user);
+
+	if (!user) {
+		return err_set(err, 1, "%s: user: there is no user \"%s\"", main->config_path,
+			main->config.user);
+	}
+	main->agent_group = user->pw_gid;
+	if (directory_make(main->config.run_dir, 0755, err) < 0 ||
+		directory_make(main->config.state_dir, 0755, err) < 0 ||
+		directory_make(priv, 0700, err) < 0 || directory_make(agent, 0700, err) < 0) {
+		return 1;
+	}
+	if (chown(agent, user->pw_uid, user->pw_gid) < 0) {
+		return err_set(err, 1, "cannot give %s to %s: %s", agent, main->config.user, strerror(errno));
+	}
+	return 0;
+}
+
+static int run_main(struct main *main)
+{
+	enum dataplane wanted;
+	struct err err = { 0 };
+	int r;
+
+	if (dataplane_parse(main->config.dataplane, &wanted) != 0 ||
+		dataplane_choose(wanted, &main->plane, &err) != 0 || make_directories(main, &err) != 0) {
+		log_error("%s", err.text);
+		return 1;
+	}
+	log_info("data plane: %s", main->plane.why);
+	r = loop_new(&main->loop);
+	if (r < 0 || loop_signal(main->loop, SIGTERM, on_stop, main) < 0 ||
+		loop_signal(main->loop, SIGINT, on_stop, main) < 0 ||
+		loop_signal(main->loop, SIGHUP, on_reload, main) < 0) {
+		log_error("cannot make the event loop");
+		return 1;
+	}
+	main->charon_timer = loop_timer_new(main->loop, start_charon, main);
+	main->watch_timer = loop_timer_new(main->loop, watch_charon, main);
+	main->ready_timer = loop_timer_new(main->loop, start_when_ready, main);
+	for (int kind = 0; kind < CHILD_COUNT; kind++) {
+		main->children[kind] = (struct child){ .main = main, .kind = kind,
+			.restart_msec = RESTART_MSEC_MIN };
+		main->children[kind].restart =
+			loop_timer_new(main->loop, restart_child, &main->children[kind]);
+	}
+	start_child(&main->children[CHILD_TOKEN]);
+	start_child(&main->children[CHILD_TOKEN_CHARON]);
+	loop_timer_set(main->ready_timer, SOCKET_POLL_MSEC);
+	loop_timer_set(main->watch_timer, WATCH_MSEC);
+	return loop_run(main->loop) == 0 ? 0 : 1;
+}
+
+static int usage(FILE *out, int status)
+{
+	fputs("Usage: sekisho-gateway [-c FILE] [-n]\n"
+	      "\n"
+	      "The router at a site's one access point: holds the link to the provider's center,\n"
+	      "checks every grant against the site's own signed policy, and opens and shuts.\n"
+	      "\n"
+	      "  -c, --config FILE  configuration (default /etc/sekisho/gateway.conf)\n"
+	      "  -n, --check        check the configuration and end\n"
+	      "      --sample       print a sample configuration with every key\n"
+	      "  -V, --version      print the version\n"
+	      "  -h, --help         print this\n"
+	      "\n"
+	      "SIGHUP reads the configuration anew without dropping connections; SIGTERM shuts every\n"
+	      "connection and ends. The command `sekisho gateway status` shows what is going on.\n",
+		out);
+	return status;
+}
+
+static enum log_level log_level_of(const char *name)
+{
+	static const char *const names[] = { "error", "warning", "info", "debug" };
+
+	for (int level = 0; level < (int)ARRAY_COUNT(names); level++) {
+		if (text_equal(names[level], name)) {
+			return (enum log_level)level;
+		}
+	}
+	return LOG_INFO;
+}
+
+/* Runs one of the other processes, in the role that main gave it. */
+static int run_process(const struct main *main, const char *name, const char *dataplane)
+{
+	struct gateway_process process = { .config = &main->config };
+
+	log_open(name, log_level_of(main->config.log_level));
+	if (text_starts(name, GATEWAY_TOKEN_AGENT)) {
+		return gateway_token_main(&main->config, name);
+	}
+	if (!dataplane || dataplane_parse(dataplane, &process.dataplane) != 0) {
+		return GATEWAY_EXIT_CONFIG;
+	}
+	if (text_equal(name, "priv")) {
+		return gateway_priv_main(&process);
+	}
+	if (text_equal(name, "agent")) {
+		return gateway_agent_main(&process);
+	}
+	return GATEWAY_EXIT_CONFIG;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+		{ "check", no_argument, NULL, 'n' }, { "sample", no_argument, NULL, 's' },
+		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
+		{ "process", required_argument, NULL, 'p' },
+		{ "dataplane", required_argument, NULL, 'D' }, { 0 } };
+	struct main main = { .config_path = "/etc/sekisho/gateway.conf" };
+	const char *process = NULL, *dataplane = NULL;
+	struct err err = { 0 };
+	bool check = false;
+	int option, status;
+
+	while ((option = getopt_long(argc, argv, "c:nVh", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			main.config_path = optarg;
+			break;
+		case 'n':
+			check = true;
+			break;
+		case 's':
+			config_print_sample(gateway_config_keys);
+			return 0;
+		case 'V':
+			puts("sekisho-gateway " SEKISHO_VERSION);
+			return 0;
+		case 'h':
+			return usage(stdout, 0);
+		case 'p':
+			process = optarg;
+			break;
+		case 'D':
+			dataplane = optarg;
+			break;
+		default:
+			return usage(stderr, 2);
+		}
+	}
+	if (gateway_config_read(main.config_path, &main.config, &err) != 0) {
+		fprintf(stderr, "sekisho-gateway: %s\n", err.text);
+		return GATEWAY_EXIT_CONFIG;
+	}
+	if (check) {
+		printf("%s is well-formed\n", main.config_path);
+		return 0;
+	}
+	if (process) {
+		return run_process(&main, process, dataplane);
+	}
+	log_open("main", log_level_of(main.config.log_level));
+	status = run_main(&main);
+	gateway_config_clear(&main.config);
+	return status;
+}

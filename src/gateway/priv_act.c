@@ -1,0 +1,443 @@
+/*
+ * Process priv: doing what the tunnel machine says, in its order (tunnel.h, "the shell's part").
+ */
+#include "gateway/priv.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gateway/message.h"
+#include "wire/json.h"
+
+#define INITIATE_MSEC 20000
+#define TERMINATE_MSEC 5000
+
+/* What a call on charon is about, until it is done. */
+struct pending {
+	struct priv *priv;
+	uint32_t tag;
+};
+
+/* Results of opened leases, reported after the whole list was carried out. */
+struct opened {
+	struct id id;
+	bool ok;
+};
+
+static struct pending *pending_new(struct priv *priv, uint32_t tag)
+{
+	struct pending *pending = mem_new(1, sizeof(*pending));
+
+	*pending = (struct pending){ .priv = priv, .tag = tag };
+	return pending;
+}
+
+static void on_loaded(void *context, enum charon_outcome outcome, const char *text)
+{
+	struct pending *pending = context;
+	struct priv *priv = pending->priv;
+	struct tunnel_actions actions = { 0 };
+
+	tunnel_loaded(
+		priv->machine, pending->tag, outcome == CHARON_OK, text, clock_now(), &actions);
+	free(pending);
+	priv_act(priv, &actions);
+}
+
+static void on_initiated(void *context, enum charon_outcome outcome, const char *text)
+{
+	struct pending *pending = context;
+	struct priv *priv = pending->priv;
+	struct tunnel_actions actions = { 0 };
+
+	if (outcome != CHARON_OK) {
+		log_warning("charon could not start a tunnel: %s", text);
+	}
+	tunnel_initiated(
+		priv->machine, pending->tag, outcome == CHARON_OK, text, clock_now(), &actions);
+	free(pending);
+	priv_act(priv, &actions);
+}
+
+static void on_nothing(void *context, enum charon_outcome outcome, const char *text)
+{
+}
+
+/* With kernel ESP each peer has an xfrm interface; its id is the peer's name hashed into 1 to 2^30,
+ * so that it stays the same over restarts without being kept anywhere. */
+static uint32_t interface_id(const char *peer)
+{
+	uint32_t hash = 2166136261U;
+
+	for (; *peer; peer++) {
+		hash = (hash ^ (uint8_t)*peer) * 16777619U;
+	}
+	return (hash & 0x3fffffffU) | 1U;
+}
+
+static void interface_name(const char *peer, char out[IFNAMSIZ])
+{
+	snprintf(out, IFNAMSIZ, DATAPLANE_TUNNEL_PREFIX "%x", interface_id(peer));
+}
+
+static int make_interface(struct priv *priv, const struct tunnel_peer *peer, struct err *err)
+{
+	char name[IFNAMSIZ];
+
+	interface_name(peer->name, name);
+	if (address_tunnel_make(
+		    priv->address, name, priv->config->wan, interface_id(peer->name), err) != 0) {
+		return 1;
+	}
+	for (size_t i = 0; i < peer->child_count; i++) {
+		if (address_route_add(priv->address, peer->children[i].remote, name, err) != 0) {
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static int load_peer(struct priv *priv, const struct tunnel_peer *peer, uint32_t tag, struct err *err)
+{
+	const struct cert *identity = trust_identity(priv->trust);
+	const struct cert *authority = trust_service_ca(priv->trust);
+	struct charon_child *children = mem_new(peer->child_count, sizeof(*children));
+	struct address_text remote = address_print(peer->address);
+	char local[INET_ADDRSTRLEN];
+	struct charon_peer load = { .name = peer->name, .local_address = local,
+		.remote_address = peer->address.family ? remote.text : NULL,
+		.local_id = cert_dns_name(identity, 0), .remote_id = peer->identity,
+		.children = children, .children_count = peer->child_count };
+	struct pending *pending;
+	int r;
+
+	if (!authority) {
+		free(children);
+		return err_set(err, 1, "the service CA is not known");
+	}
+	inet_ntop(AF_INET, &priv->wan, local, sizeof(local));
+	load.certificate = cert_der(identity, &load.certificate_bytes);
+	load.authority = cert_der(authority, &load.authority_bytes);
+	for (size_t i = 0; i < peer->child_count; i++) {
+		children[i] = (struct charon_child){ .name = peer->children[i].name,
+			.local = peer->children[i].local, .remote = peer->children[i].remote };
+	}
+	if (priv->dataplane == DATAPLANE_KERNEL) {
+		load.if_id = interface_id(peer->name);
+		if (make_interface(priv, peer, err) != 0) {
+			free(children);
+			return 1;
+		}
+	}
+	pending = pending_new(priv, tag);
+	r = charon_load_peer(priv->charon, &load, on_loaded, pending);
+	if (r != 0) {
+		free(pending);
+		err_set(err, 1, "charon's queue is full");
+	}
+	free(children);
+	return r == 0 ? 0 : 1;
+}
+
+static void drop_interface(struct priv *priv, const char *peer)
+{
+	char name[IFNAMSIZ];
+	struct err err;
+
+	if (priv->dataplane != DATAPLANE_KERNEL) {
+		return;
+	}
+	interface_name(peer, name);
+	if (address_link_remove(priv->address, name, &err) != 0) {
+		log_warning("%s", err.text);
+	}
+}
+
+static void send_report(struct priv *priv, const struct tunnel_action *action)
+{
+	AUTO_JSON json_t *report = json_pack("{s:s,s:s}", "type", tunnel_report_name(action->report),
+		"id", action->id.text);
+	AUTO_BUF struct buf text = BUF(MESSAGE_BYTES_MAX);
+	AUTO_BUF struct buf payload = BUF(MESSAGE_BYTES_MAX);
+
+	if (action->reason[0]) {
+		json_object_set_new(report, "reason", json_string(action->reason));
+	}
+	json_print(report, &text);
+	buf_add_block(&payload, text.bytes, text.count);
+	priv_send(priv, MESSAGE_REPORT, 0, &payload);
+}
+
+/* A lease that cannot be taken out must not stay: then everything goes. */
+static void close_lease(struct priv *priv, const struct nft_lease *lease)
+{
+	struct err err = { 0 };
+	int r = firewall_lease_remove(priv->firewall, lease, 1);
+
+	if (r == 0 || r == FIREWALL_MISSING) {
+		return;
+	}
+	log_error("a lease could not be removed (%d): the whole table is removed", r);
+	if (firewall_unload(priv->firewall, &err) != 0 || firewall_load(priv->firewall, &err) != 0) {
+		log_error("%s", err.text);
+	}
+}
+
+/* The calls whose results go back into the machine. Failing to ask is a result as well. */
+static void ask_charon(struct priv *priv, const struct tunnel_action *action,
+	struct tunnel_actions *next)
+{
+	struct err err = { 0 };
+	struct pending *pending;
+
+	if (action->type == TUNNEL_PEER_LOAD) {
+		if (load_peer(priv, action->peer, action->tag, &err) != 0) {
+			tunnel_loaded(priv->machine, action->tag, false, err.text, clock_now(), next);
+		}
+		return;
+	}
+	pending = pending_new(priv, action->tag);
+	if (charon_initiate(priv->charon, action->peer_name, action->child, INITIATE_MSEC, on_initiated,
+		    pending) != 0) {
+		free(pending);
+		tunnel_initiated(
+			priv->machine, action->tag, false, "charon's queue is full", clock_now(), next);
+	}
+}
+
+static void end_tunnel(struct priv *priv, const struct tunnel_action *action)
+{
+	const char *child = action->type == TUNNEL_CHILD_TERMINATE ? action->child : NULL;
+	int r;
+
+	if (action->type == TUNNEL_PEER_UNLOAD) {
+		r = charon_unload_peer(priv->charon, action->peer_name, on_nothing, NULL);
+		drop_interface(priv, action->peer_name);
+	} else {
+		r = charon_terminate(
+			priv->charon, action->peer_name, child, TERMINATE_MSEC, on_nothing, NULL);
+	}
+	if (r != 0) {
+		log_warning("charon's queue is full; the next comparison ends what is left");
+	}
+}
+
+struct round {
+	struct opened *opened;
+	size_t opened_count;
+	bool journal_failed;
+};
+
+static void do_action(struct priv *priv, const struct tunnel_action *action, struct round *round,
+	struct tunnel_actions *next)
+{
+	int r;
+
+	if (round->journal_failed && action->type != TUNNEL_LEASE_CLOSE &&
+		action->type != TUNNEL_FLOWS_FORGET) {
+		return;
+	}
+	switch (action->type) {
+	case TUNNEL_RECORD:
+		r = journal_append(priv->journal, action->record.bytes, action->record.count);
+		if (r != 0) {
+			log_error("the journal cannot be written (%d): nothing is opened any more", r);
+			round->journal_failed = true;
+		}
+		break;
+	case TUNNEL_PEER_LOAD:
+	case TUNNEL_CHILD_INITIATE:
+		ask_charon(priv, action, next);
+		break;
+	case TUNNEL_LEASE_OPEN:
+		r = firewall_lease_set(priv->firewall, &action->lease, 1, action->ttl_msec);
+		round->opened[round->opened_count++] = (struct opened){ .id = action->id, .ok = r == 0 };
+		break;
+	case TUNNEL_LEASE_RENEW:
+		r = firewall_lease_set(priv->firewall, &action->lease, 1, action->ttl_msec);
+		if (r != 0) {
+			log_warning("a lease could not be renewed (%d); it runs out", r);
+		}
+		break;
+	case TUNNEL_LEASE_CLOSE:
+		close_lease(priv, &action->lease);
+		break;
+	case TUNNEL_FLOWS_FORGET:
+		if (firewall_flows_cut(priv->firewall, action->lease.mark) != 0) {
+			log_warning("flows of connection %u could not be removed", action->lease.mark);
+		}
+		break;
+	case TUNNEL_CHILD_TERMINATE:
+	case TUNNEL_PEER_TERMINATE:
+	case TUNNEL_PEER_UNLOAD:
+		end_tunnel(priv, action);
+		break;
+	case TUNNEL_REPORT:
+		send_report(priv, action);
+		break;
+	}
+}
+
+void priv_act(struct priv *priv, struct tunnel_actions *actions)
+{
+	struct tunnel_actions now = *actions;
+
+	*actions = (struct tunnel_actions){ 0 };
+	while (now.count > 0) {
+		struct tunnel_actions next = { 0 };
+		struct round round = { .opened = mem_new(now.count, sizeof(struct opened)) };
+
+		for (size_t i = 0; i < now.count; i++) {
+			do_action(priv, &now.items[i], &round, &next);
+		}
+		for (size_t i = 0; i < round.opened_count; i++) {
+			tunnel_opened(priv->machine, round.opened[i].id.text, round.opened[i].ok, clock_now(),
+				&next);
+		}
+		free(round.opened);
+		tunnel_actions_clear(&now);
+		if (round.journal_failed) {
+			tunnel_actions_clear(&next);
+			loop_stop(priv->loop, 1); /* main starts a new one, which reads what is on disk */
+			return;
+		}
+		now = next;
+	}
+	tunnel_actions_clear(&now);
+	if (priv->machine) {
+		int64_t left = tunnel_next(priv->machine) - clock_monotonic_usec();
+
+		loop_timer_set(priv->tick,
+			left > USEC_PER_SEC ? 1000 : (left + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+	}
+}
+
+struct found {
+	struct priv *priv;
+	struct tunnel_found_element *elements;
+	size_t element_count, element_room;
+	struct charon_sa *sas;
+	size_t sa_count, sa_room;
+	bool elements_known;
+};
+
+static void add_element(void *context, const struct firewall_lease *lease)
+{
+	struct found *found = context;
+
+	if (found->element_count == found->element_room) {
+		found->element_room = found->element_room ? 2 * found->element_room : 16;
+		found->elements =
+			mem_resize(found->elements, found->element_room, sizeof(*found->elements));
+	}
+	found->elements[found->element_count++] = (struct tunnel_found_element){
+		.lease = lease->lease, .left_msec = (uint32_t)lease->left_msec
+	};
+}
+
+static void add_sa(void *context, const struct charon_sa *sa)
+{
+	struct found *found = context;
+
+	if (found->sa_count == found->sa_room) {
+		found->sa_room = found->sa_room ? 2 * found->sa_room : 16;
+		found->sas = mem_resize(found->sas, found->sa_room, sizeof(*found->sas));
+	}
+	found->sas[found->sa_count++] = *sa;
+}
+
+static void compare(struct found *list, bool children_known)
+{
+	struct priv *priv = list->priv;
+	struct tunnel_found_child *children = mem_new(list->sa_count, sizeof(*children));
+	struct tunnel_actions actions = { 0 };
+	size_t count = 0;
+
+	for (size_t i = 0; i < list->sa_count; i++) {
+		/* A CHILD SA that is on its way up or down is no child yet or any more. */
+		if (list->sas[i].child[0] && strcmp(list->sas[i].child_state, "INSTALLED") != 0 &&
+			strcmp(list->sas[i].child_state, "REKEYED") != 0 &&
+			strcmp(list->sas[i].child_state, "REKEYING") != 0) {
+			continue;
+		}
+		children[count++] = (struct tunnel_found_child){
+			.peer = list->sas[i].peer, .child = list->sas[i].child
+		};
+	}
+	tunnel_reconcile(priv->machine,
+		&(struct tunnel_found){ .elements = list->elements, .element_count = list->element_count,
+			.elements_known = list->elements_known, .children = children,
+			.child_count = count, .children_known = children_known },
+		clock_now(), &actions);
+	free(children);
+	priv_act(priv, &actions);
+}
+
+static void on_listed(void *context, enum charon_outcome outcome, const char *text)
+{
+	struct found *found = context;
+
+	found->priv->reconciling = false;
+	compare(found, outcome == CHARON_OK);
+	free(found->elements);
+	free(found->sas);
+	free(found);
+}
+
+void priv_reconcile(struct priv *priv)
+{
+	struct found *found;
+
+	if (!priv->machine || priv->reconciling) {
+		return;
+	}
+	found = mem_new(1, sizeof(*found));
+	found->priv = priv;
+	found->elements_known =
+		firewall_lease_list(priv->firewall, add_element, found) == 0;
+	priv->reconciling = true;
+	if (!charon_alive(priv->charon) ||
+		charon_list(priv->charon, add_sa, on_listed, found) != 0) {
+		on_listed(found, CHARON_GONE, "");
+	}
+}
+
+static struct in_addr v4(struct address address)
+{
+	struct in_addr ip;
+
+	memcpy(&ip, address.bytes, sizeof(ip));
+	return ip;
+}
+
+void priv_apply_policy(struct priv *priv)
+{
+	const struct site_policy *site = trust_site_policy(priv->trust);
+	size_t count = site ? site_policy_host_count(site) : 0, used = 0;
+	struct in_addr *services = mem_new(count, sizeof(*services));
+	struct nft_pair *pairs = mem_new(count, sizeof(*pairs));
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		struct policy_host host;
+
+		site_policy_host_at(site, i, &host);
+		if (host.service.family != ADDRESS_V4 || host.address.family != ADDRESS_V4) {
+			continue;
+		}
+		services[used] = v4(host.service);
+		pairs[used++] = (struct nft_pair){ .from = v4(host.service), .to = v4(host.address) };
+	}
+	/* charon's own ESP wants the gateway to own what it speaks for; the kernel's does not. */
+	if ((priv->dataplane == DATAPLANE_USERSPACE &&
+		    address_set(priv->address, GATEWAY_BRIDGE, services, used, &err) != 0)) {
+		log_error("%s", err.text);
+	}
+	if (firewall_addresses_set(priv->firewall, pairs, used) != 0) {
+		log_error("the address maps could not be set");
+	}
+	free(services);
+	free(pairs);
+}

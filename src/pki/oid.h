@@ -1,0 +1,68 @@
+/* The object identifiers this system knows, as data. OID_NONE is every other one. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum oid {
+	OID_NONE,
+	/* names (X.520) */
+	OID_COMMON_NAME,
+	OID_NAME_SERIAL_NUMBER,
+	OID_ORGANIZATION,
+	OID_ORGANIZATIONAL_UNIT,
+	/* certificate and CRL extensions (RFC 5280) */
+	OID_SUBJECT_KEY_IDENTIFIER,
+	OID_KEY_USAGE,
+	OID_SUBJECT_ALT_NAME,
+	OID_BASIC_CONSTRAINTS,
+	OID_CRL_NUMBER,
+	OID_CRL_REASON,
+	OID_CRL_DISTRIBUTION_POINTS,
+	OID_CERTIFICATE_POLICIES,
+	OID_AUTHORITY_KEY_IDENTIFIER,
+	OID_EXTENDED_KEY_USAGE,
+	OID_AUTHORITY_INFORMATION,
+	/* extended key usages and access methods */
+	OID_SERVER_AUTH,
+	OID_CLIENT_AUTH,
+	OID_OCSP_SIGNING,
+	OID_IPSEC_IKE,
+	OID_ACCESS_OCSP,
+	/* OCSP (RFC 6960) */
+	OID_OCSP_BASIC,
+	OID_OCSP_NONCE,
+	OID_OCSP_NOCHECK,
+	/* RFC 4108 */
+	OID_HARDWARE_MODULE_NAME,
+	/* ours, in the UUID arc 2.25.164236224757255399453184983827397782825 */
+	OID_POLICY_DEVICE,   /* .1 */
+	OID_POLICY_SERVICE,  /* .2 */
+	OID_HARDWARE_GATEWAY, /* .3, hwType of gateways */
+	/* algorithms */
+	OID_EC_PUBLIC_KEY,
+	OID_CURVE_P256,
+	OID_CURVE_P384,
+	OID_RSA,
+	OID_ED25519,
+	OID_ECDSA_SHA256,
+	OID_ECDSA_SHA384,
+	OID_ECDSA_SHA512,
+	OID_RSA_SHA256,
+	OID_RSA_SHA384,
+	OID_RSA_SHA512,
+	OID_SHA1,
+	OID_SHA256,
+	OID_SHA384,
+	OID_SHA512,
+	/* PKCS#7, PKCS#9 */
+	OID_PKCS7_DATA,
+	OID_PKCS7_SIGNED,
+	OID_EXTENSION_REQUEST,
+	OID_CHALLENGE_PASSWORD,
+	OID_COUNT,
+};
+
+/* The content bytes of the DER OBJECT IDENTIFIER. Never OID_NONE. */
+const uint8_t *oid_bytes(enum oid oid, size_t *ret_count);
+enum oid oid_find(const uint8_t *bytes, size_t count);

@@ -1,0 +1,48 @@
+/*
+ * The compiled form's two tables: names to dense numbers, and exact 64-bit keys to numbers. Flat
+ * arrays, open addressing, at most half full; a look-up touches one or two cache lines and
+ * allocates nothing.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* "Not there", and the value of a new key. */
+#define INDEX_NONE UINT32_MAX
+
+/* Makes room for one more object in a growing array of `count`; returns where it is now. */
+void *index_grow(void *array, size_t count, size_t *room, size_t object_bytes);
+
+struct name_index {
+	char *pool; /* the names, each with its zero */
+	size_t pool_count, pool_room;
+	uint32_t *offsets; /* into the pool, by number */
+	uint32_t count, room;
+	uint32_t *slots; /* number + 1, 0 is free */
+	uint32_t slot_count;
+};
+
+/* The number of a name, which is added when it is new. Numbers count from 0. */
+uint32_t name_index_add(struct name_index *index, const char *name);
+/* INDEX_NONE when it is not there. */
+uint32_t name_index_find(const struct name_index *index, const char *name);
+/* Borrowed until the next name_index_add(). */
+const char *name_index_text(const struct name_index *index, uint32_t number);
+void name_index_clear(struct name_index *index);
+
+struct pair_slot {
+	uint64_t key; /* key + 1, 0 is free */
+	uint32_t value;
+};
+
+struct pair_index {
+	struct pair_slot *slots;
+	size_t slot_count, count;
+};
+
+/* The place of a key's value, which is added as INDEX_NONE when it is new. Borrowed until the next
+ * call. The key is below 2^64 - 1. */
+uint32_t *pair_index_add(struct pair_index *index, uint64_t key);
+uint32_t pair_index_find(const struct pair_index *index, uint64_t key);
+void pair_index_clear(struct pair_index *index);
