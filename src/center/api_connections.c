@@ -80,6 +80,16 @@ void connection_request_serve(struct exchange *exchange, const struct connection
 		answer_problem(exchange, 503, "no connection can be granted now: %s", err.text);
 		return;
 	}
+	/* A source that is denied again and again is answered, but its denials are recorded together. */
+	center->decision = live_explain(center, &request->policy);
+	if (center->decision.verdict != VERDICT_PERMIT &&
+		!refusals_count(center->refusals,
+			exchange->gateway ? exchange->gateway->name : exchange->operator_name,
+			clock_monotonic_usec())) {
+		center->counts.denied++;
+		answer_denied(exchange, &center->decision);
+		return;
+	}
 	answer = live_ask(center, request);
 	switch (answer.answer) {
 	case CONNECTION_ACCEPTED:

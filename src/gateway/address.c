@@ -54,8 +54,8 @@ struct address *address_free(struct address *address)
 	return NULL;
 }
 
-static void request_start(struct address *address, struct request *request, uint16_t type,
-	uint16_t flags)
+static void request_start(
+        struct address *address, struct request *request, uint16_t type, uint16_t flags)
 {
 	request->message = mnl_nlmsg_put_header(request->bytes);
 	request->message->nlmsg_type = type;
@@ -67,11 +67,11 @@ static int request_send(struct address *address, const struct request *request)
 {
 	assert_always(request->message->nlmsg_len <= MESSAGE_BYTES);
 	return netlink_ask(&address->netlink, request->bytes, request->message->nlmsg_len,
-		request->message->nlmsg_seq);
+	        request->message->nlmsg_seq);
 }
 
-static struct ifinfomsg *link_start(struct address *address, struct request *request, uint16_t type,
-	uint16_t flags)
+static struct ifinfomsg *link_start(
+        struct address *address, struct request *request, uint16_t type, uint16_t flags)
 {
 	struct ifinfomsg *link;
 
@@ -97,7 +97,8 @@ static int link_up(struct address *address, const char *name, struct err *err)
 	link->ifi_change = IFF_UP;
 	mnl_attr_put_strz(request.message, IFLA_IFNAME, name);
 	r = request_send(address, &request);
-	return r < 0 ? err_set(err, FAULT(r), "interface %s: cannot set up: %s", name, strerror(-r)) : 0;
+	return r < 0 ? err_set(err, FAULT(r), "interface %s: cannot set up: %s", name, strerror(-r))
+	             : 0;
 }
 
 int address_bridge_make(struct address *address, const char *name, struct err *err)
@@ -143,21 +144,21 @@ static int tunnel_number(struct address *address, const char *name, uint32_t *re
 	at = address->in.bytes;
 	left = address->in.count;
 	if (attr_message_next(&at, &left, &message) != 0 || message->nlmsg_type != RTM_NEWLINK ||
-		attr_message(message, sizeof(struct ifinfomsg), &link) != 0 ||
-		!link.attrs[IFLA_LINKINFO] || attr_nested(link.attrs[IFLA_LINKINFO], &info) != 0) {
+	        attr_message(message, sizeof(struct ifinfomsg), &link) != 0 ||
+	        !link.attrs[IFLA_LINKINFO] || attr_nested(link.attrs[IFLA_LINKINFO], &info) != 0) {
 		return 1;
 	}
 	attr_text(&info, IFLA_INFO_KIND, kind, sizeof(kind));
 	if (strcmp(kind, "xfrm") != 0 || !info.attrs[IFLA_INFO_DATA] ||
-		attr_nested(info.attrs[IFLA_INFO_DATA], &data) != 0) {
+	        attr_nested(info.attrs[IFLA_INFO_DATA], &data) != 0) {
 		return 1;
 	}
 	*ret_number = attr_raw32(&data, IFLA_XFRM_IF_ID);
 	return 0;
 }
 
-int address_tunnel_make(struct address *address, const char *name, const char *wan, uint32_t if_id,
-	struct err *err)
+int address_tunnel_make(
+        struct address *address, const char *name, const char *wan, uint32_t if_id, struct err *err)
 {
 	struct request request;
 	struct nlattr *info, *data;
@@ -178,8 +179,9 @@ int address_tunnel_make(struct address *address, const char *name, const char *w
 	if (r == -EEXIST) {
 		r = tunnel_number(address, name, &number);
 		if (r == 1 || (r == 0 && number != if_id)) {
-			return err_set(err, 1, "interface %s is there already and is not our tunnel %u", name,
-				if_id);
+			return err_set(err, 1,
+			        "interface %s is there already and is not our tunnel %u", name,
+			        if_id);
 		}
 	}
 	if (r < 0) {
@@ -196,9 +198,9 @@ int address_link_remove(struct address *address, const char *name, struct err *e
 	link_start(address, &request, RTM_DELLINK, 0);
 	mnl_attr_put_strz(request.message, IFLA_IFNAME, name);
 	r = request_send(address, &request);
-	return r < 0 && r != -ENODEV
-		? err_set(err, FAULT(r), "interface %s: cannot remove: %s", name, strerror(-r))
-		: 0;
+	return r < 0 && r != -ENODEV ? err_set(err, FAULT(r), "interface %s: cannot remove: %s",
+	                                       name, strerror(-r))
+	                             : 0;
 }
 
 /* Adds or removes one /32. Returns the kernel's answer. */
@@ -208,10 +210,12 @@ static int change_address(struct address *address, uint16_t type, unsigned index
 	struct ifaddrmsg *change;
 
 	request_start(address, &request, type,
-		NLM_F_ACK | (type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0));
+	        NLM_F_ACK | (type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0));
 	change = mnl_nlmsg_put_extra_header(request.message, sizeof(*change));
-	*change = (struct ifaddrmsg){ .ifa_family = AF_INET, .ifa_prefixlen = 32,
-		.ifa_scope = RT_SCOPE_UNIVERSE, .ifa_index = index };
+	*change = (struct ifaddrmsg){ .ifa_family = AF_INET,
+		.ifa_prefixlen = 32,
+		.ifa_scope = RT_SCOPE_UNIVERSE,
+		.ifa_index = index };
 	mnl_attr_put(request.message, IFA_LOCAL, sizeof(ip), &ip);
 	mnl_attr_put(request.message, IFA_ADDRESS, sizeof(ip), &ip);
 	return request_send(address, &request);
@@ -232,8 +236,8 @@ int address_add(struct address *address, const char *interface, struct in_addr i
 	return r < 0 && r != -EEXIST ? address_fault(r, interface, ip, err) : 0;
 }
 
-int address_remove(struct address *address, const char *interface, struct in_addr ip,
-	struct err *err)
+int address_remove(
+        struct address *address, const char *interface, struct in_addr ip, struct err *err)
 {
 	unsigned index = link_index(interface);
 	int r = index > 0 ? change_address(address, RTM_DELADDR, index, ip) : 0;
@@ -268,15 +272,16 @@ static int walk_addresses(struct address *address, address_each *each, void *con
 		while ((r = attr_message_next(&at, &left, &message)) == 0) {
 			struct attr_table table;
 
-			if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR) {
+			if (message->nlmsg_type == NLMSG_DONE ||
+			        message->nlmsg_type == NLMSG_ERROR) {
 				return attr_error(message, &r) == 0 ? r : FAULT(-EBADMSG);
 			}
 			if (message->nlmsg_type != RTM_NEWADDR ||
-				attr_message(message, sizeof(*head), &table) != 0) {
+			        attr_message(message, sizeof(*head), &table) != 0) {
 				continue;
 			}
 			each(context, mnl_nlmsg_get_payload(message),
-				(struct in_addr){ .s_addr = attr_raw32(&table, IFA_LOCAL) });
+			        (struct in_addr){ .s_addr = attr_raw32(&table, IFA_LOCAL) });
 		}
 		r = r == 1 ? 0 : FAULT(-EBADMSG);
 	}
@@ -295,7 +300,7 @@ static void note_address(void *context, const struct ifaddrmsg *head, struct in_
 	struct found *found = context;
 
 	if (head->ifa_index != found->index || ip.s_addr == 0 ||
-		(found->hosts ? head->ifa_prefixlen != 32 : head->ifa_scope != RT_SCOPE_UNIVERSE)) {
+	        (found->hosts ? head->ifa_prefixlen != 32 : head->ifa_scope != RT_SCOPE_UNIVERSE)) {
 		return;
 	}
 	if (found->count < found->room) {
@@ -305,9 +310,11 @@ static void note_address(void *context, const struct ifaddrmsg *head, struct in_
 }
 
 int address_list(struct address *address, const char *interface, struct in_addr *out, size_t room,
-	size_t *ret_count, struct err *err)
+        size_t *ret_count, struct err *err)
 {
-	struct found found = { .index = link_index(interface), .out = out, .room = room, .hosts = true };
+	struct found found = {
+		.index = link_index(interface), .out = out, .room = room, .hosts = true
+	};
 	int r = walk_addresses(address, note_address, &found);
 
 	*ret_count = found.count;
@@ -325,7 +332,7 @@ static bool holds(const struct in_addr *ips, size_t count, struct in_addr ip)
 }
 
 int address_set(struct address *address, const char *interface, const struct in_addr *ips,
-	size_t count, struct err *err)
+        size_t count, struct err *err)
 {
 	struct in_addr *have = mem_new(ADDRESSES_MAX, sizeof(*have));
 	size_t have_count;
@@ -346,8 +353,8 @@ int address_set(struct address *address, const char *interface, const struct in_
 	return r < 0 ? FAULT(r) : r;
 }
 
-int address_find(struct address *address, const char *interface, struct in_addr *ret_ip,
-	struct err *err)
+int address_find(
+        struct address *address, const char *interface, struct in_addr *ret_ip, struct err *err)
 {
 	struct found found = { .index = link_index(interface), .out = ret_ip, .room = 1 };
 	int r = walk_addresses(address, note_address, &found);
@@ -356,8 +363,8 @@ int address_find(struct address *address, const char *interface, struct in_addr 
 		return err_set(err, FAULT(r), "addresses of %s: %s", interface, strerror(-r));
 	}
 	return found.count > 0 && found.index > 0
-		? 0
-		: err_set(err, 1, "interface %s has no IPv4 address", interface);
+	               ? 0
+	               : err_set(err, 1, "interface %s has no IPv4 address", interface);
 }
 
 struct route {
@@ -372,10 +379,12 @@ static int change_route(struct address *address, uint16_t type, const struct rou
 	struct rtmsg *change;
 
 	request_start(address, &request, type,
-		NLM_F_ACK | (type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_REPLACE : 0));
+	        NLM_F_ACK | (type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_REPLACE : 0));
 	change = mnl_nlmsg_put_extra_header(request.message, sizeof(*change));
-	*change = (struct rtmsg){ .rtm_family = AF_INET, .rtm_dst_len = (unsigned char)route->bits,
-		.rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_STATIC,
+	*change = (struct rtmsg){ .rtm_family = AF_INET,
+		.rtm_dst_len = (unsigned char)route->bits,
+		.rtm_table = RT_TABLE_MAIN,
+		.rtm_protocol = RTPROT_STATIC,
 		.rtm_scope = route->index > 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
 		.rtm_type = route->index > 0 ? RTN_UNICAST : RTN_BLACKHOLE };
 	mnl_attr_put(request.message, RTA_DST, sizeof(route->prefix), &route->prefix);
@@ -385,16 +394,17 @@ static int change_route(struct address *address, uint16_t type, const struct rou
 	return request_send(address, &request);
 }
 
-int address_blackhole_add(struct address *address, struct in_addr prefix, unsigned bits,
-	struct err *err)
+int address_blackhole_add(
+        struct address *address, struct in_addr prefix, unsigned bits, struct err *err)
 {
-	int r = change_route(address, RTM_NEWROUTE, &(struct route){ .prefix = prefix, .bits = bits });
+	int r = change_route(
+	        address, RTM_NEWROUTE, &(struct route){ .prefix = prefix, .bits = bits });
 
 	return r < 0 ? err_set(err, FAULT(r), "blackhole route: %s", strerror(-r)) : 0;
 }
 
-int address_route_add(struct address *address, struct in_addr ip, const char *interface,
-	struct err *err)
+int address_route_add(
+        struct address *address, struct in_addr ip, const char *interface, struct err *err)
 {
 	struct route route = { .prefix = ip, .bits = 32, .index = link_index(interface) };
 	int r = route.index > 0 ? change_route(address, RTM_NEWROUTE, &route) : -ENODEV;
@@ -402,16 +412,16 @@ int address_route_add(struct address *address, struct in_addr ip, const char *in
 	return r < 0 ? err_set(err, FAULT(r), "route through %s: %s", interface, strerror(-r)) : 0;
 }
 
-int address_route_remove(struct address *address, struct in_addr ip, const char *interface,
-	struct err *err)
+int address_route_remove(
+        struct address *address, struct in_addr ip, const char *interface, struct err *err)
 {
 	struct route route = { .prefix = ip, .bits = 32, .index = link_index(interface) };
 	/* Without the interface its routes are gone too. */
 	int r = route.index > 0 ? change_route(address, RTM_DELROUTE, &route) : 0;
 
 	return r < 0 && r != -ESRCH
-		? err_set(err, FAULT(r), "route through %s: %s", interface, strerror(-r))
-		: 0;
+	               ? err_set(err, FAULT(r), "route through %s: %s", interface, strerror(-r))
+	               : 0;
 }
 
 static const struct {
@@ -438,8 +448,8 @@ int address_settings_apply(struct err *err)
 		AUTO_FD int fd = open(settings[i].path, O_WRONLY | O_CLOEXEC);
 
 		if (fd < 0 || write(fd, settings[i].value, 1) != 1) {
-			return err_set(err, FAULT(-errno), "%s: cannot write %s: %s", settings[i].path,
-				settings[i].value, strerror(errno));
+			return err_set(err, FAULT(-errno), "%s: cannot write %s: %s",
+			        settings[i].path, settings[i].value, strerror(errno));
 		}
 	}
 	return 0;

@@ -26,33 +26,35 @@ AUTO_DEFINE(address)
 
 /* A bridge device without ports, up. */
 int address_bridge_make(struct address *address, const char *name, struct err *err) must_use;
-/* An xfrm interface for one peer (1 <= if_id), up. Outcome 1: the name is there with another if_id. */
+/* An xfrm interface for one peer (1 <= if_id), up. Outcome 1: the name is there with another if_id.
+ */
 int address_tunnel_make(struct address *address, const char *name, const char *wan, uint32_t if_id,
-	struct err *err) must_use;
+        struct err *err) must_use;
 int address_link_remove(struct address *address, const char *name, struct err *err) must_use;
 
 /* /32 addresses of an interface. */
 int address_add(struct address *address, const char *interface, struct in_addr ip,
-	struct err *err) must_use;
+        struct err *err) must_use;
 int address_remove(struct address *address, const char *interface, struct in_addr ip,
-	struct err *err) must_use;
+        struct err *err) must_use;
 /* Writes up to `room` addresses; `ret_count` is how many there are. */
 int address_list(struct address *address, const char *interface, struct in_addr *out, size_t room,
-	size_t *ret_count, struct err *err) must_use;
+        size_t *ret_count, struct err *err) must_use;
 /* Makes the interface hold exactly these addresses. */
 int address_set(struct address *address, const char *interface, const struct in_addr *ips,
-	size_t count, struct err *err) must_use;
-/* The first global address of an interface. Outcome 1: it has none, or there is no such interface. */
+        size_t count, struct err *err) must_use;
+/* The first global address of an interface. Outcome 1: it has none, or there is no such interface.
+ */
 int address_find(struct address *address, const char *interface, struct in_addr *ret_ip,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
-int address_blackhole_add(struct address *address, struct in_addr prefix, unsigned bits,
-	struct err *err) must_use;
+int address_blackhole_add(
+        struct address *address, struct in_addr prefix, unsigned bits, struct err *err) must_use;
 /* A route to one service address through a peer's xfrm interface. */
 int address_route_add(struct address *address, struct in_addr ip, const char *interface,
-	struct err *err) must_use;
+        struct err *err) must_use;
 int address_route_remove(struct address *address, struct in_addr ip, const char *interface,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 /* Writes the settings below /proc/sys that the filter relies on: no pick-up of unknown TCP flows,
  * flow counters and times, conntrack events, forwarding, loose reverse path check on the tunnel

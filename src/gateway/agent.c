@@ -24,6 +24,7 @@
 #include "base/str.h"
 #include "base/sandbox.h"
 #include "gateway/message.h"
+#include "wire/json.h"
 
 #define PRIV_RETRY_MSEC 50
 #define PIN_BYTES_MAX 256
@@ -270,6 +271,7 @@ int gateway_agent_main(const struct gateway_process *process)
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);
+	json_object_seed(0); /* reads /dev/urandom, which the sandbox shuts */
 	if (sandbox_prepare(&err) < 0 || loop_new(&agent.loop) < 0 ||
 		loop_signal(agent.loop, SIGTERM, on_signal, &agent) < 0 ||
 		loop_signal(agent.loop, SIGHUP, on_signal, &agent) < 0) {

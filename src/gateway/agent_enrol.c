@@ -12,7 +12,6 @@
 #include "gateway/agent.h"
 
 #include <string.h>
-#include <openssl/ssl.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -38,7 +37,7 @@ static int client_tls(struct agent *agent, struct token_key *key, const struct c
 		return 1;
 	}
 	if (tls_policy_apply(*ret_tls, &(struct tls_policy){ .peer = TLS_PEER_REQUIRED }, err) != 0) {
-		SSL_CTX_free(*ret_tls);
+		tls_context_free(*ret_tls);
 		*ret_tls = NULL;
 		return 1;
 	}
@@ -230,10 +229,10 @@ static int ask(struct agent *agent, bool renew, struct err *err)
 	}
 	if (http_client_new(agent->loop, &options, &agent->enrol) < 0 ||
 		http_client_request(agent->enrol, &request) != 0) {
-		SSL_CTX_free(options.tls);
+		tls_context_free(options.tls);
 		return err_set(err, 1, "the request for a certificate cannot be sent");
 	}
-	SSL_CTX_free(options.tls);
+	tls_context_free(options.tls);
 	return 0;
 }
 
@@ -253,7 +252,7 @@ static void use_service(struct agent *agent)
 	struct err err = { 0 };
 
 	tell_identity(agent);
-	SSL_CTX_free(agent->tls);
+	tls_context_free(agent->tls);
 	agent->tls = NULL;
 	if (client_tls(agent, agent->service_key, agent->service, &agent->tls, &err) != 0) {
 		agent_state_set(agent, AGENT_NO_TOKEN, "%s", err.text);

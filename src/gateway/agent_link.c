@@ -11,11 +11,11 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <string.h>
-#include <openssl/ssl.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "gateway/message.h"
+#include "pki/tls_context.h"
 #include "wire/json.h"
 
 #define BACK_OFF_MSEC_MIN 200
@@ -54,7 +54,7 @@ void agent_link_free(struct agent *agent)
 	loop_timer_free(agent->journal_timer);
 	loop_timer_free(agent->report_timer);
 	buf_clear(&agent->reports);
-	SSL_CTX_free(agent->tls);
+	tls_context_free(agent->tls);
 }
 
 void agent_link_stop(struct agent *agent)

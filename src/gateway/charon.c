@@ -32,7 +32,7 @@
 #define OUTPUT_BYTES_MAX (2 * PACKET_BYTES_MAX)
 #define REASON_BYTES_MAX 512
 #define SECRET_BYTES_MAX 1024 /* a load-token request */
-#define WORK_GRACE_MSEC 1000 /* charon's own timeout answers first */
+#define WORK_GRACE_MSEC 1000  /* charon's own timeout answers first */
 
 struct call {
 	struct charon *charon;
@@ -177,8 +177,11 @@ static int session_open(struct charon *charon, enum role role, struct session **
 		return 1;
 	}
 	session = mem_new(1, sizeof(*session));
-	*session = (struct session){ .charon = charon, .role = role, .fd = fd,
-		.input = BUF(INPUT_BYTES_MAX), .output = BUF(OUTPUT_BYTES_MAX) };
+	*session = (struct session){ .charon = charon,
+		.role = role,
+		.fd = fd,
+		.input = BUF(INPUT_BYTES_MAX),
+		.output = BUF(OUTPUT_BYTES_MAX) };
 	buf_reserve(&session->output, SECRET_BYTES_MAX);
 	r = loop_watch(charon->loop, fd, EPOLLIN, session_run, session, &session->watch);
 	if (r < 0) {
@@ -196,7 +199,7 @@ static int session_flush(struct session *session)
 {
 	while (session->output.count > 0) {
 		ssize_t sent = send(session->fd, session->output.bytes, session->output.count,
-			MSG_NOSIGNAL | MSG_DONTWAIT);
+		        MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (sent < 0 && errno == EAGAIN) {
 			break;
@@ -217,7 +220,8 @@ static void session_send(struct session *session, const struct buf *packet)
 {
 	buf_add(&session->output, packet->bytes, packet->count);
 	assert_always(!session->output.overflowed);
-	/* Not written here: session_run() does it, so that no failure is told from inside a call. */
+	/* Not written here: session_run() does it, so that no failure is told from inside a call.
+	 */
 	loop_watch_events(session->watch, EPOLLIN | EPOLLOUT);
 }
 
@@ -395,14 +399,14 @@ static int take_event(struct session *session, const struct vici_packet *packet)
 
 	if (session->role == WORK) {
 		return session->call && session->call->each &&
-				charon_message_sas(packet->message, packet->message_bytes, tell_sa,
-					session->call, &up) == 0
-			? 0
-			: 1;
+		                       charon_message_sas(packet->message, packet->message_bytes,
+		                               tell_sa, session->call, &up) == 0
+		               ? 0
+		               : 1;
 	}
 	/* "up" may stand anywhere in the message: read it before anything is told. */
 	if (charon_message_sas(packet->message, packet->message_bytes, ignore_sa, NULL, &up) != 0 ||
-		charon_message_event(packet->name, up, &event.type) != 0) {
+	        charon_message_event(packet->name, up, &event.type) != 0) {
 		return 1;
 	}
 	return charon_message_sas(packet->message, packet->message_bytes, tell_event, &event, &up);
@@ -434,8 +438,8 @@ static int take_response(struct session *session, const struct vici_packet *pack
 		return 0;
 	}
 	if (!call || (packet->type == VICI_RESPONSE &&
-			charon_message_result(packet->message, packet->message_bytes, &outcome,
-				text, sizeof(text)) != 0)) {
+	                     charon_message_result(packet->message, packet->message_bytes, &outcome,
+	                             text, sizeof(text)) != 0)) {
 		return 1;
 	}
 	session->call = NULL;
@@ -476,8 +480,8 @@ static int take_packets(struct session *session, bool *ret_gone)
 		struct vici_packet packet;
 		size_t count;
 
-		r = vici_packet_parse(session->input.bytes + used, session->input.count - used, &packet,
-			&count);
+		r = vici_packet_parse(
+		        session->input.bytes + used, session->input.count - used, &packet, &count);
 		if (r == 0) {
 			r = take_packet(session, &packet, ret_gone) == 0 ? 0 : 2;
 			used += count;
@@ -533,14 +537,15 @@ static void session_run(void *context, uint32_t events)
 }
 
 int charon_new(struct loop *loop, const char *socket_path, const struct charon_handlers *handlers,
-	void *context, struct charon **ret_charon)
+        void *context, struct charon **ret_charon)
 {
 	struct charon *charon = mem_new(1, sizeof(*charon));
 
 	*charon = (struct charon){ .loop = loop, .handlers = *handlers, .context = context };
 	charon->waiting_end = &charon->waiting;
 	charon->address.sun_family = AF_UNIX;
-	if (text_copy(charon->address.sun_path, sizeof(charon->address.sun_path), socket_path) != 0) {
+	if (text_copy(charon->address.sun_path, sizeof(charon->address.sun_path), socket_path) !=
+	        0) {
 		free(charon);
 		return FAULT(-ENAMETOOLONG);
 	}
@@ -590,8 +595,9 @@ static struct call *call_new(struct charon *charon, charon_done *done, void *con
 {
 	struct call *call = mem_new(1, sizeof(*call));
 
-	*call = (struct call){ .charon = charon, .request = BUF(PACKET_BYTES_MAX), .done = done,
-		.context = context };
+	*call = (struct call){
+		.charon = charon, .request = BUF(PACKET_BYTES_MAX), .done = done, .context = context
+	};
 	call->deadline = loop_timer_new(charon->loop, call_missed, call);
 	return call;
 }
@@ -613,12 +619,13 @@ static int call_submit(struct call *call, int encoded, int deadline_msec)
 	return 0;
 }
 
-static int submit_plain(struct charon *charon, const char *command, charon_done *done, void *context)
+static int submit_plain(
+        struct charon *charon, const char *command, charon_done *done, void *context)
 {
 	struct call *call = call_new(charon, done, context);
 
 	return call_submit(
-		call, charon_message_plain(&call->request, command), CHARON_COMMAND_DEADLINE_MSEC);
+	        call, charon_message_plain(&call->request, command), CHARON_COMMAND_DEADLINE_MSEC);
 }
 
 int charon_version(struct charon *charon, charon_done *done, void *context)
@@ -637,32 +644,32 @@ int charon_clear_credentials(struct charon *charon, charon_done *done, void *con
 }
 
 int charon_load_token(struct charon *charon, const char *key_id, const char *pin, int slot,
-	charon_done *done, void *context)
+        charon_done *done, void *context)
 {
 	struct call *call = call_new(charon, done, context);
 
 	/* All of it at once: a buffer that grows leaves copies of the PIN behind. */
 	buf_reserve(&call->request, SECRET_BYTES_MAX);
 	return call_submit(call, charon_message_token(&call->request, key_id, pin, slot),
-		CHARON_COMMAND_DEADLINE_MSEC);
+	        CHARON_COMMAND_DEADLINE_MSEC);
 }
 
 int charon_load_authority(struct charon *charon, const uint8_t *der, size_t der_bytes,
-	charon_done *done, void *context)
+        charon_done *done, void *context)
 {
 	struct call *call = call_new(charon, done, context);
 
 	return call_submit(call, charon_message_authority(&call->request, der, der_bytes),
-		CHARON_COMMAND_DEADLINE_MSEC);
+	        CHARON_COMMAND_DEADLINE_MSEC);
 }
 
-int charon_load_peer(struct charon *charon, const struct charon_peer *peer, charon_done *done,
-	void *context)
+int charon_load_peer(
+        struct charon *charon, const struct charon_peer *peer, charon_done *done, void *context)
 {
 	struct call *call = call_new(charon, done, context);
 
 	return call_submit(
-		call, charon_message_peer(&call->request, peer), CHARON_COMMAND_DEADLINE_MSEC);
+	        call, charon_message_peer(&call->request, peer), CHARON_COMMAND_DEADLINE_MSEC);
 }
 
 int charon_unload_peer(struct charon *charon, const char *peer, charon_done *done, void *context)
@@ -670,27 +677,28 @@ int charon_unload_peer(struct charon *charon, const char *peer, charon_done *don
 	struct call *call = call_new(charon, done, context);
 
 	return call_submit(
-		call, charon_message_unload(&call->request, peer), CHARON_COMMAND_DEADLINE_MSEC);
+	        call, charon_message_unload(&call->request, peer), CHARON_COMMAND_DEADLINE_MSEC);
 }
 
 int charon_initiate(struct charon *charon, const char *peer, const char *child, int timeout_msec,
-	charon_done *done, void *context)
+        charon_done *done, void *context)
 {
 	struct call *call = call_new(charon, done, context);
 
 	call->slow = true;
 	return call_submit(call, charon_message_initiate(&call->request, peer, child, timeout_msec),
-		timeout_msec + WORK_GRACE_MSEC);
+	        timeout_msec + WORK_GRACE_MSEC);
 }
 
 int charon_terminate(struct charon *charon, const char *peer, const char *child, int timeout_msec,
-	charon_done *done, void *context)
+        charon_done *done, void *context)
 {
 	struct call *call = call_new(charon, done, context);
 
 	call->slow = true;
-	return call_submit(call, charon_message_terminate(&call->request, peer, child, timeout_msec),
-		timeout_msec + WORK_GRACE_MSEC);
+	return call_submit(call,
+	        charon_message_terminate(&call->request, peer, child, timeout_msec),
+	        timeout_msec + WORK_GRACE_MSEC);
 }
 
 int charon_list(struct charon *charon, charon_each *each, charon_done *done, void *context)
@@ -700,5 +708,5 @@ int charon_list(struct charon *charon, charon_each *each, charon_done *done, voi
 	call->slow = true;
 	call->each = each;
 	return call_submit(call, charon_message_plain(&call->request, "list-sas"),
-		CHARON_COMMAND_DEADLINE_MSEC);
+	        CHARON_COMMAND_DEADLINE_MSEC);
 }

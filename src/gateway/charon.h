@@ -2,8 +2,9 @@
  * Talking to charon over VICI, without ever waiting for it.
  *
  * Every call that returns 0 ends in exactly one call of its `done`, at the latest at its deadline,
- * never from inside the call itself. Handlers may make calls but not charon_free(). Charon may hang or die at any time: the filter does not
- * depend on it (promise 3), and this client says so within 5 s.
+ * never from inside the call itself. Handlers may make calls but not charon_free(). Charon may hang
+ * or die at any time: the filter does not depend on it (promise 3), and this client says so within
+ * 5 s.
  *
  * One connection carries events and quick commands, one at a time. Commands that wait for a peer
  * (initiate, terminate) and lists run on connections of their own, CHARON_PARALLEL_MAX at a time,
@@ -61,9 +62,11 @@ struct charon_sa {
 	char child[CHARON_NAME_BYTES_MAX + 1]; /* the child's configured name */
 	uint64_t ike_number, child_number;     /* charon's unique ids */
 	char ike_state[24], child_state[24];   /* ESTABLISHED, INSTALLED, … */
-	char local_address[CHARON_ADDRESS_BYTES_MAX + 1], remote_address[CHARON_ADDRESS_BYTES_MAX + 1];
+	char local_address[CHARON_ADDRESS_BYTES_MAX + 1],
+	        remote_address[CHARON_ADDRESS_BYTES_MAX + 1];
 	char remote_id[CHARON_NAME_BYTES_MAX + 1];
-	char local_selector[CHARON_ADDRESS_BYTES_MAX + 1], remote_selector[CHARON_ADDRESS_BYTES_MAX + 1];
+	char local_selector[CHARON_ADDRESS_BYTES_MAX + 1],
+	        remote_selector[CHARON_ADDRESS_BYTES_MAX + 1];
 	bool initiator, encapsulated;
 	uint32_t if_id;
 	uint32_t spi_in, spi_out;
@@ -78,15 +81,15 @@ struct charon_peer {
 	const char *local_id, *remote_id;
 	const uint8_t *certificate; /* own tier 2 certificate, DER */
 	size_t certificate_bytes;
-	const uint8_t *authority;   /* service CA that must have issued the peer's certificate, DER */
+	const uint8_t *authority; /* service CA that must have issued the peer's certificate, DER */
 	size_t authority_bytes;
-	uint32_t if_id;             /* of the peer's xfrm interface with kernel ESP, else 0 */
-	bool encapsulate;           /* force UDP encapsulation */
+	uint32_t if_id;   /* of the peer's xfrm interface with kernel ESP, else 0 */
+	bool encapsulate; /* force UDP encapsulation */
 	const char *ike_proposal, *esp_proposal; /* NULL for the default; comma between several */
 	const struct charon_child {
-		const char *name;              /* unique among all peers' */
-		struct in_addr local, remote;  /* service addresses, /32 each */
-	} *children;
+		const char *name;             /* unique among all peers' */
+		struct in_addr local, remote; /* service addresses, /32 each */
+	} * children;
 	size_t children_count;
 };
 
@@ -96,7 +99,8 @@ struct charon_peer {
 
 struct charon;
 
-/* `text`: "" when OK, charon's reason or ours otherwise; for charon_version() the version. Borrowed. */
+/* `text`: "" when OK, charon's reason or ours otherwise; for charon_version() the version.
+ * Borrowed. */
 typedef void charon_done(void *context, enum charon_outcome outcome, const char *text);
 
 struct charon_handlers {
@@ -108,7 +112,7 @@ struct charon_handlers {
 
 /* Connects as soon as `socket_path` is there, and again after every loss. */
 int charon_new(struct loop *loop, const char *socket_path, const struct charon_handlers *handlers,
-	void *context, struct charon **ret_charon) must_use;
+        void *context, struct charon **ret_charon) must_use;
 /* Calls under way are forgotten; their `done` is not called. */
 struct charon *charon_free(struct charon *charon);
 AUTO_DEFINE(charon)
@@ -121,26 +125,27 @@ int charon_version(struct charon *charon, charon_done *done, void *context) must
 /* Makes charon use the private key `key_id` (CKA_ID in hex) of the token behind
  * CHARON_TOKEN_MODULE. The PIN is wiped from our memory once it was sent. `slot` -1: any. */
 int charon_load_token(struct charon *charon, const char *key_id, const char *pin, int slot,
-	charon_done *done, void *context) must_use;
+        charon_done *done, void *context) must_use;
 /* Trusts a CA certificate. */
 int charon_load_authority(struct charon *charon, const uint8_t *der, size_t der_bytes,
-	charon_done *done, void *context) must_use;
+        charon_done *done, void *context) must_use;
 /* Adds or replaces a peer with its children. Running SAs stay as they are. */
 int charon_load_peer(struct charon *charon, const struct charon_peer *peer, charon_done *done,
-	void *context) must_use;
+        void *context) must_use;
 /* Running SAs stay; terminate them. Refused when there is no such peer. */
-int charon_unload_peer(struct charon *charon, const char *peer, charon_done *done,
-	void *context) must_use;
+int charon_unload_peer(
+        struct charon *charon, const char *peer, charon_done *done, void *context) must_use;
 int charon_initiate(struct charon *charon, const char *peer, const char *child, int timeout_msec,
-	charon_done *done, void *context) must_use;
+        charon_done *done, void *context) must_use;
 /* Ends one CHILD SA, or with `child` NULL the peer's IKE SA with all children, without waiting for
  * the peer to agree (force). Refused when there is none. */
 int charon_terminate(struct charon *charon, const char *peer, const char *child, int timeout_msec,
-	charon_done *done, void *context) must_use;
+        charon_done *done, void *context) must_use;
 /* Calls `each` for every CHILD SA, and once for every IKE SA without one (child ""), then `done`.
  * What came before an outcome other than OK is incomplete. */
 typedef void charon_each(void *context, const struct charon_sa *sa);
-int charon_list(struct charon *charon, charon_each *each, charon_done *done, void *context) must_use;
+int charon_list(
+        struct charon *charon, charon_each *each, charon_done *done, void *context) must_use;
 /* Forgets cached certificates and CRLs, so that a revocation counts at once. */
 int charon_flush_certificates(struct charon *charon, charon_done *done, void *context) must_use;
 /* Forgets all loaded private keys and authorities. */

@@ -23,8 +23,9 @@
 /* Each initiate or terminate that waits holds one of charon's threads. */
 #define THREAD_COUNT (3 * CHARON_PARALLEL_MAX)
 
-/* kdf: without it no IKEv2 key is derived. kernel-libipsec has to stand before kernel-netlink, which
- * is needed with it for addresses and routes. openssl brings ECDSA, ECDH, X25519 and AES-GCM. */
+/* kdf: without it no IKEv2 key is derived. kernel-libipsec has to stand before kernel-netlink,
+ * which is needed with it for addresses and routes. openssl brings ECDSA, ECDH, X25519 and AES-GCM.
+ */
 #define PLUGINS_CRYPTO "random nonce openssl pem pkcs1 pkcs8 x509 pubkey constraints kdf"
 #define PLUGINS_IKE "kernel-netlink socket-default vici"
 
@@ -45,8 +46,10 @@ static int check(const struct charon_config *config, struct err *err)
 
 	for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
 		if (values[i] && !value_fits(values[i])) {
-			return err_set(err, 1, "\"%s\" cannot stand in strongswan.conf: use letters, "
-				"digits and / . _ - only", values[i]);
+			return err_set(err, 1,
+			        "\"%s\" cannot stand in strongswan.conf: use letters, "
+			        "digits and / . _ - only",
+			        values[i]);
 		}
 	}
 	return 0;
@@ -56,21 +59,26 @@ static void print_plugins(const struct charon_config *config, struct buf *out)
 {
 	buf_add_text(out, "  plugins {\n");
 	buf_add_format(out, "    vici {\n      socket = unix://%s/charon.vici\n    }\n",
-		config->directory);
+	        config->directory);
 	if (config->pkcs11_module) {
-		buf_add_format(out, "    pkcs11 {\n      modules {\n        " CHARON_TOKEN_MODULE " {\n"
-			"          path = %s\n          os_locking = yes\n          load_certs = no\n"
-			"        }\n      }\n    }\n", config->pkcs11_module);
+		buf_add_format(out,
+		        "    pkcs11 {\n      modules {\n        " CHARON_TOKEN_MODULE " {\n"
+		        "          path = %s\n          os_locking = yes\n          load_certs = "
+		        "no\n"
+		        "        }\n      }\n    }\n",
+		        config->pkcs11_module);
 	}
 	buf_add_text(out, "  }\n");
 }
 
 static void print_log(const struct charon_config *config, struct buf *out)
 {
-	buf_add_format(out, "  filelog {\n    main {\n      path = %s/charon.log\n"
-		"      time_format = %%Y-%%m-%%dT%%H:%%M:%%S\n      time_add_ms = yes\n"
-		"      ike_name = yes\n      append = yes\n      flush_line = yes\n"
-		"      default = %d\n    }\n  }\n", config->directory, config->verbose ? 2 : 1);
+	buf_add_format(out,
+	        "  filelog {\n    main {\n      path = %s/charon.log\n"
+	        "      time_format = %%Y-%%m-%%dT%%H:%%M:%%S\n      time_add_ms = yes\n"
+	        "      ike_name = yes\n      append = yes\n      flush_line = yes\n"
+	        "      default = %d\n    }\n  }\n",
+	        config->directory, config->verbose ? 2 : 1);
 	/* What is evidence comes as VICI events; the rest is in the file. */
 	buf_add_text(out, "  journal {\n    default = -1\n  }\n");
 }
@@ -82,9 +90,11 @@ int charon_config_print(const struct charon_config *config, struct buf *out, str
 	if (r != 0) {
 		return r;
 	}
-	buf_add_format(out, "# Written by sekisho-gateway at every start; changes are lost.\n"
-		"charon-systemd {\n  load = " PLUGINS_CRYPTO "%s%s " PLUGINS_IKE "\n",
-		config->pkcs11_module ? " pkcs11" : "", config->userspace_esp ? " kernel-libipsec" : "");
+	buf_add_format(out,
+	        "# Written by sekisho-gateway at every start; changes are lost.\n"
+	        "charon-systemd {\n  load = " PLUGINS_CRYPTO "%s%s " PLUGINS_IKE "\n",
+	        config->pkcs11_module ? " pkcs11" : "",
+	        config->userspace_esp ? " kernel-libipsec" : "");
 	buf_add_format(out, "  threads = %d\n", THREAD_COUNT);
 	buf_add_text(out, "  install_virtual_ip = no\n");
 	/* With the kernel's ESP the routes lead into xfrm interfaces and are ours (address.h). */
@@ -92,15 +102,16 @@ int charon_config_print(const struct charon_config *config, struct buf *out, str
 	if (config->ignored_interface) {
 		buf_add_format(out, "  interfaces_ignore = %s\n", config->ignored_interface);
 	}
-	buf_add_format(out, "  block_threshold = %d\n  cookie_threshold_ip = %d\n"
-		"  cookie_threshold = %d\n", HALF_OPEN_PER_ADDRESS_MAX, HALF_OPEN_PER_ADDRESS_COOKIES,
-		HALF_OPEN_COOKIES);
+	buf_add_format(out,
+	        "  block_threshold = %d\n  cookie_threshold_ip = %d\n"
+	        "  cookie_threshold = %d\n",
+	        HALF_OPEN_PER_ADDRESS_MAX, HALF_OPEN_PER_ADDRESS_COOKIES, HALF_OPEN_COOKIES);
 	/* 1 + 1.4 + 2 + 2.7 + 3.8 s: a peer that does not answer is given up after 11 s, so that a
 	 * person who waits hears why within the 30 s of the mission. */
 	buf_add_text(out, "  retransmit_timeout = 1.0\n  retransmit_base = 1.4\n"
-		"  retransmit_tries = 4\n  half_open_timeout = 20\n");
+	                  "  retransmit_tries = 4\n  half_open_timeout = 20\n");
 	buf_add_text(out, "  send_vendor_id = no\n  ikesa_table_size = 256\n"
-		"  ikesa_table_segments = 4\n");
+	                  "  ikesa_table_segments = 4\n");
 	print_plugins(config, out);
 	print_log(config, out);
 	buf_add_text(out, "}\n");
@@ -124,9 +135,10 @@ int charon_config_write(const struct charon_config *config, struct err *err)
 }
 
 int charon_spawn(struct loop *loop, const struct charon_config *config, process_ended *ended,
-	void *context, struct process **ret_process, struct err *err)
+        void *context, struct process **ret_process, struct err *err)
 {
-	AUTO_STRING char *conf = mem_format("STRONGSWAN_CONF=%s/strongswan.conf", config->directory);
+	AUTO_STRING char *conf =
+	        mem_format("STRONGSWAN_CONF=%s/strongswan.conf", config->directory);
 	AUTO_STRING char *socket_path = mem_format("%s/charon.vici", config->directory);
 	AUTO_STRING char *server = NULL;
 	const char *environment[4] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", conf };

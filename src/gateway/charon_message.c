@@ -8,11 +8,15 @@
 
 #include "base/str.h"
 
-/* A peer that is gone is noticed after about two minutes of silence; the lease ended long before. */
+/* A peer that is gone is noticed after about two minutes of silence; the lease ended long before.
+ */
 #define DPD_DELAY "30s"
 
 const char *const charon_event_names[CHARON_EVENT_NAMES_COUNT] = {
-	"ike-updown", "child-updown", "ike-rekey", "child-rekey",
+	"ike-updown",
+	"child-updown",
+	"ike-rekey",
+	"child-rekey",
 };
 
 int charon_message_plain(struct buf *out, const char *command)
@@ -78,12 +82,13 @@ static void put_address(struct vici_writer *writer, const char *name, struct in_
 }
 
 static void put_child(struct vici_writer *writer, const struct charon_peer *peer,
-	const struct charon_child *child)
+        const struct charon_child *child)
 {
 	vici_section_start(writer, child->name);
 	put_address(writer, "local_ts", child->local);
 	put_address(writer, "remote_ts", child->remote);
-	put_list(writer, "esp_proposals", peer->esp_proposal ? peer->esp_proposal : CHARON_ESP_PROPOSAL);
+	put_list(writer, "esp_proposals",
+	        peer->esp_proposal ? peer->esp_proposal : CHARON_ESP_PROPOSAL);
 	vici_text(writer, "mode", "tunnel");
 	vici_text(writer, "dpd_action", "clear");
 	vici_text(writer, "start_action", "none");
@@ -126,12 +131,14 @@ int charon_message_peer(struct buf *out, const struct charon_peer *peer)
 	if (peer->remote_address) {
 		vici_list_text(&writer, "remote_addrs", peer->remote_address);
 	}
-	put_list(&writer, "proposals", peer->ike_proposal ? peer->ike_proposal : CHARON_IKE_PROPOSAL);
+	put_list(&writer, "proposals",
+	        peer->ike_proposal ? peer->ike_proposal : CHARON_IKE_PROPOSAL);
 	vici_text(&writer, "mobike", "no");
 	vici_text(&writer, "encap", peer->encapsulate ? "yes" : "no");
 	vici_text(&writer, "dpd_delay", DPD_DELAY);
 	vici_text(&writer, "keyingtries", "1");
-	/* Several connections of one pair may have different initiators; none replaces the other. */
+	/* Several connections of one pair may have different initiators; none replaces the other.
+	 */
 	vici_text(&writer, "unique", "no");
 	put_authentication(&writer, peer);
 	vici_section_start(&writer, "children");
@@ -151,8 +158,8 @@ int charon_message_unload(struct buf *out, const char *peer)
 	return vici_packet_end(&writer);
 }
 
-static void put_target(struct vici_writer *writer, const char *peer, const char *child,
-	int timeout_msec)
+static void put_target(
+        struct vici_writer *writer, const char *peer, const char *child, int timeout_msec)
 {
 	vici_text(writer, "ike", peer);
 	if (child) {
@@ -212,8 +219,10 @@ static const struct field {
 	size_t offset, bytes;
 } fields[] = {
 #define FIELD(place, name, type, member)                                                           \
-	{ place, name, type, offsetof(struct charon_sa, member),                                   \
-		sizeof(((struct charon_sa *)0)->member) }
+	{                                                                                          \
+		place, name, type, offsetof(struct charon_sa, member),                             \
+		        sizeof(((struct charon_sa *)0)->member)                                    \
+	}
 	FIELD(IKE, "uniqueid", FIELD_UNSIGNED, ike_number),
 	FIELD(IKE, "state", FIELD_TEXT, ike_state),
 	FIELD(IKE, "local-host", FIELD_TEXT, local_address),
@@ -253,8 +262,8 @@ static void set_text(const struct vici_element *element, char *out, size_t out_b
 	}
 }
 
-static void set_field(struct charon_sa *sa, const struct field *field,
-	const struct vici_element *element)
+static void set_field(
+        struct charon_sa *sa, const struct field *field, const struct vici_element *element)
 {
 	uint8_t *target = (uint8_t *)sa + field->offset;
 	char text[24];
@@ -278,7 +287,7 @@ static void set_field(struct charon_sa *sa, const struct field *field,
 		break;
 	case FIELD_YES:
 		*(bool *)target = vici_value_text(element, text, sizeof(text)) == 0 &&
-			strcmp(text, "yes") == 0;
+		                  strcmp(text, "yes") == 0;
 		break;
 	}
 }
@@ -288,7 +297,8 @@ static void walk_value(struct walk *walk, enum place place, const struct vici_el
 	char text[8];
 
 	if (place == ROOT && strcmp(element->name, "up") == 0) {
-		walk->up = vici_value_text(element, text, sizeof(text)) == 0 && strcmp(text, "yes") == 0;
+		walk->up = vici_value_text(element, text, sizeof(text)) == 0 &&
+		           strcmp(text, "yes") == 0;
 	}
 	for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
 		if (fields[i].place == place && strcmp(fields[i].name, element->name) == 0) {
@@ -343,7 +353,7 @@ static void walk_leave(struct walk *walk, enum place place, enum place outer)
 }
 
 int charon_message_sas(const uint8_t *message, size_t message_bytes, charon_each *each,
-	void *context, bool *ret_up)
+        void *context, bool *ret_up)
 {
 	struct vici_reader reader = VICI_READER(message, message_bytes);
 	struct walk walk = { .each = each, .context = context };
@@ -354,7 +364,7 @@ int charon_message_sas(const uint8_t *message, size_t message_bytes, charon_each
 		switch (element.type) {
 		case VICI_SECTION_START:
 			walk.places[reader.depth] =
-				walk_enter(&walk, walk.places[reader.depth - 1], element.name);
+			        walk_enter(&walk, walk.places[reader.depth - 1], element.name);
 			break;
 		case VICI_SECTION_END:
 			walk_leave(&walk, walk.places[reader.depth + 1], walk.places[reader.depth]);
@@ -372,7 +382,7 @@ int charon_message_sas(const uint8_t *message, size_t message_bytes, charon_each
 }
 
 int charon_message_result(const uint8_t *message, size_t message_bytes,
-	enum charon_outcome *ret_outcome, char *text, size_t text_bytes)
+        enum charon_outcome *ret_outcome, char *text, size_t text_bytes)
 {
 	struct vici_reader reader = VICI_READER(message, message_bytes);
 	struct vici_element element;
@@ -381,7 +391,7 @@ int charon_message_result(const uint8_t *message, size_t message_bytes,
 
 	while ((r = vici_read(&reader, &element)) == 0) {
 		if (reader.depth == 0 && element.type == VICI_KEY_VALUE &&
-			strcmp(element.name, "success") == 0) {
+		        strcmp(element.name, "success") == 0) {
 			set_text(&element, success, sizeof(success));
 		}
 	}

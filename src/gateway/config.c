@@ -41,7 +41,7 @@ const struct config_key gateway_config_keys[] = {
 	{ "network", "allow_local", CONFIG_TEXT, FIELD(allow_local), "", false, 0, 0,
 		"TCP ports of the gateway itself that the site's own network may reach, separated by commas." },
 	{ "network", "dataplane", CONFIG_TEXT, FIELD(dataplane), "auto", false, 0, 0,
-		"auto, kernel (ESP in the kernel) or userspace (ESP in charon)." },
+		"auto, kernel (ESP in the kernel) or libipsec (ESP in charon)." },
 	{ "token", "module", CONFIG_PATH, FIELD(token_module), "/usr/lib/softhsm/libsofthsm2.so", false,
 		0, 0, "PKCS#11 module of the token that holds this gateway's keys." },
 	{ "token", "label", CONFIG_TEXT, FIELD(token_label), "sekisho", false, 0, 0,
@@ -78,7 +78,7 @@ int gateway_config_read(const char *path, struct gateway_config *config, struct 
 		return r;
 	}
 	if (dataplane_parse(config->dataplane, &plane) != 0) {
-		return err_set(err, 1, "%s: [network] dataplane: must be auto, kernel or userspace, not \"%s\"",
+		return err_set(err, 1, "%s: [network] dataplane: must be auto, kernel or libipsec, not \"%s\"",
 			path, config->dataplane);
 	}
 	if (!one_of(config->log_level, levels)) {

@@ -14,7 +14,7 @@ struct gateway_config {
 	char *wan;            /* interface at the access point */
 	char *lan;            /* interface of the site's own network */
 	char *allow_local;    /* tcp ports open to the gateway itself from the lan, e.g. "22" */
-	char *dataplane;      /* auto, kernel or userspace */
+	char *dataplane;      /* auto, kernel or libipsec */
 
 	char *token_module;   /* PKCS#11 module of the token */
 	char *token_label;

@@ -109,8 +109,9 @@ static int try_esp(char *why, size_t why_bytes)
 	}
 	netlink_close(&netlink);
 	if (r < 0) {
-		snprintf(why, why_bytes, "the kernel does not take an ESP state with AES-256-GCM (%s)",
-			strerror(-r));
+		snprintf(why, why_bytes,
+		        "the kernel does not take an ESP state with AES-256-GCM (%s)",
+		        strerror(-r));
 		return 1;
 	}
 	return 0;
@@ -149,26 +150,27 @@ static int try_tun(char *why, size_t why_bytes)
 int dataplane_choose(enum dataplane wanted, struct dataplane_choice *ret_choice, struct err *err)
 {
 	char kernel[200] = "", user[200] = "";
-	bool kernel_works = wanted != DATAPLANE_USERSPACE &&
-		try_esp(kernel, sizeof(kernel)) == 0 && try_interface(kernel, sizeof(kernel)) == 0;
+	bool kernel_works = wanted != DATAPLANE_USERSPACE && try_esp(kernel, sizeof(kernel)) == 0 &&
+	                    try_interface(kernel, sizeof(kernel)) == 0;
 
 	*ret_choice = (struct dataplane_choice){ .dataplane = DATAPLANE_KERNEL,
 		.tunnel = DATAPLANE_TUNNEL_KERNEL };
 	if (kernel_works) {
 		snprintf(ret_choice->why, sizeof(ret_choice->why),
-			"The kernel encrypts: it has ESP with AES-256-GCM and xfrm interfaces.");
+		        "The kernel encrypts: it has ESP with AES-256-GCM and xfrm interfaces.");
 		return 0;
 	}
 	if (wanted == DATAPLANE_KERNEL) {
-		return err_set(err, 1, "dataplane kernel is not possible here: %s; use auto", kernel);
+		return err_set(
+		        err, 1, "dataplane kernel is not possible here: %s; use auto", kernel);
 	}
 	if (try_tun(user, sizeof(user)) != 0) {
 		return err_set(err, 1, "no dataplane is possible here: %s%s%s", kernel,
-			kernel[0] ? ", and " : "", user);
+		        kernel[0] ? ", and " : "", user);
 	}
 	*ret_choice = (struct dataplane_choice){ .dataplane = DATAPLANE_USERSPACE,
 		.tunnel = DATAPLANE_TUNNEL_USERSPACE };
 	snprintf(ret_choice->why, sizeof(ret_choice->why), "charon encrypts (kernel-libipsec): %s.",
-		wanted == DATAPLANE_USERSPACE ? "so it is configured" : kernel);
+	        wanted == DATAPLANE_USERSPACE ? "so it is configured" : kernel);
 	return 0;
 }

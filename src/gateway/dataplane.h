@@ -24,5 +24,5 @@ struct dataplane_choice {
 };
 
 /* Outcome 1: what is wanted (or, with AUTO, either) is not possible here; err says why. */
-int dataplane_choose(enum dataplane wanted, struct dataplane_choice *ret_choice,
-	struct err *err) must_use;
+int dataplane_choose(
+        enum dataplane wanted, struct dataplane_choice *ret_choice, struct err *err) must_use;

@@ -55,12 +55,13 @@ static void tell_foreign(void *context)
 		if (firewall->pending[change]) {
 			firewall->pending[change] = false;
 			firewall->handlers.foreign(
-				firewall->context, (enum firewall_change)change, firewall->process);
+			        firewall->context, (enum firewall_change)change, firewall->process);
 		}
 	}
 }
 
-static void note_foreign(struct firewall *firewall, enum firewall_change change, const char *process)
+static void note_foreign(
+        struct firewall *firewall, enum firewall_change change, const char *process)
 {
 	firewall->pending[change] = true;
 	if (text_copy(firewall->process, sizeof(firewall->process), process) != 0) {
@@ -72,12 +73,13 @@ static void note_foreign(struct firewall *firewall, enum firewall_change change,
 static void take_change(struct firewall *firewall, const struct nft_message *message)
 {
 	bool ours = message->port == firewall->ask.port ||
-		(firewall->loader > 0 && message->port == (uint32_t)firewall->loader);
+	            (firewall->loader > 0 && message->port == (uint32_t)firewall->loader);
 
 	if (message->kind == NFT_GENERATION) {
 		for (int change = 0; change < CHANGE_COUNT; change++) {
 			if (firewall->touched[change]) {
-				note_foreign(firewall, (enum firewall_change)change, message->process);
+				note_foreign(
+				        firewall, (enum firewall_change)change, message->process);
 			}
 			firewall->touched[change] = false;
 		}
@@ -154,7 +156,7 @@ static void flows_ready(void *context, uint32_t events)
 		at = copy.bytes;
 		while ((r = conntrack_next(&at, &left, &flow)) == 0) {
 			if (flow.mark != 0 &&
-				(flow.kind == CONNTRACK_NEW || flow.kind == CONNTRACK_DESTROY)) {
+			        (flow.kind == CONNTRACK_NEW || flow.kind == CONNTRACK_DESTROY)) {
 				firewall->handlers.flow(firewall->context, &flow);
 			}
 		}
@@ -184,26 +186,30 @@ static int open_sockets(struct firewall *firewall)
 		r = netlink_join(&firewall->flows, NFNLGRP_CONNTRACK_DESTROY);
 	}
 	if (r == 0) {
-		r = loop_watch(firewall->loop, firewall->changes.fd, EPOLLIN, changes_ready, firewall,
-			&firewall->changes_watch);
+		r = loop_watch(firewall->loop, firewall->changes.fd, EPOLLIN, changes_ready,
+		        firewall, &firewall->changes_watch);
 	}
 	if (r == 0) {
 		r = loop_watch(firewall->loop, firewall->flows.fd, EPOLLIN, flows_ready, firewall,
-			&firewall->flows_watch);
+		        &firewall->flows_watch);
 	}
 	return r;
 }
 
 int firewall_new(struct loop *loop, const struct firewall_config *config,
-	const struct firewall_handlers *handlers, void *context, struct firewall **ret_firewall,
-	struct err *err)
+        const struct firewall_handlers *handlers, void *context, struct firewall **ret_firewall,
+        struct err *err)
 {
 	AUTO(firewall) struct firewall *firewall = mem_new(1, sizeof(*firewall));
 	AUTO_BUF struct buf ruleset = BUF(RULESET_BYTES_MAX);
 	int r;
 
-	*firewall = (struct firewall){ .loop = loop, .handlers = *handlers, .context = context,
-		.ask = NETLINK_CLOSED, .changes = NETLINK_CLOSED, .flows = NETLINK_CLOSED,
+	*firewall = (struct firewall){ .loop = loop,
+		.handlers = *handlers,
+		.context = context,
+		.ask = NETLINK_CLOSED,
+		.changes = NETLINK_CLOSED,
+		.flows = NETLINK_CLOSED,
 		.in = BUF(NETLINK_READ_BYTES) };
 	firewall->tell = loop_timer_new(loop, tell_foreign, firewall);
 	r = firewall_print(config, &ruleset, err);
@@ -285,7 +291,7 @@ static void take_words(int output, struct err *err)
 		*at = (unsigned char)*at < 0x20 ? ' ' : *at;
 	}
 	err_set(err, 1, "nft refused the ruleset: %s",
-		words[0] ? words : "it said nothing (is " NFT_PROGRAM " there?)");
+	        words[0] ? words : "it said nothing (is " NFT_PROGRAM " there?)");
 }
 
 static int load_text(struct firewall *firewall, const char *text, struct err *err)
@@ -297,7 +303,8 @@ static int load_text(struct firewall *firewall, const char *text, struct err *er
 	int r;
 
 	if (input < 0 || output < 0 || pwrite(input, text, count, 0) != (ssize_t)count) {
-		return err_set(err, FAULT(-errno), "cannot hand the ruleset to nft: %s", strerror(errno));
+		return err_set(
+		        err, FAULT(-errno), "cannot hand the ruleset to nft: %s", strerror(errno));
 	}
 	pid = fork();
 	if (pid < 0) {
@@ -326,8 +333,8 @@ int firewall_unload(struct firewall *firewall, struct err *err)
 {
 	/* Adding first, so that a table that is not there is no error. */
 	AUTO_STRING char *text = mem_format("add table ip %s\ndelete table ip %s\n"
-		"add table ip6 %s\ndelete table ip6 %s\n", firewall->table, firewall->table,
-		firewall->table, firewall->table);
+	                                    "add table ip6 %s\ndelete table ip6 %s\n",
+	        firewall->table, firewall->table, firewall->table, firewall->table);
 
 	return load_text(firewall, text, err);
 }
@@ -343,7 +350,7 @@ static int take_acks(const struct buf *in, const struct nft_batch *batch, uint32
 
 	while ((r = nft_message_next(&at, &left, &message)) == 0) {
 		if (message.kind != NFT_ACK || message.sequence < batch->first_sequence ||
-			message.sequence > last) {
+		        message.sequence > last) {
 			continue;
 		}
 		if (*error == 0) {
@@ -412,7 +419,7 @@ static size_t part_of(size_t count)
 }
 
 int firewall_lease_set(struct firewall *firewall, const struct nft_lease *leases, size_t count,
-	uint64_t timeout_msec)
+        uint64_t timeout_msec)
 {
 	assert_always(timeout_msec > 0 && timeout_msec <= LEASE_SEC_MAX * 1000);
 	while (count > 0) {
@@ -481,8 +488,8 @@ typedef void element_each(void *context, const struct nft_element *element);
 
 /* Takes what one datagram says of a list. Outcome 1: it goes on; outcome 2: it ended; outcome 3: it
  * changed meanwhile and is to be asked for again. */
-static int take_list(const struct buf *in, uint32_t sequence, element_each *each, void *context,
-	int *error)
+static int take_list(
+        const struct buf *in, uint32_t sequence, element_each *each, void *context, int *error)
 {
 	const uint8_t *at = in->bytes;
 	size_t left = in->count;
@@ -502,7 +509,8 @@ static int take_list(const struct buf *in, uint32_t sequence, element_each *each
 			*error = message.error;
 			return 2;
 		}
-		while (message.kind == NFT_ELEMENTS && (r = nft_element_next(&message, &element)) == 0) {
+		while (message.kind == NFT_ELEMENTS &&
+		        (r = nft_element_next(&message, &element)) == 0) {
 			each(context, &element);
 		}
 		if (r == 2) {
@@ -549,7 +557,7 @@ static void add_item(void *context, const struct nft_element *element)
 
 	/* More than the map's size cannot come. */
 	if (list->count < ELEMENTS_MAX &&
-		list->take(element, (uint8_t *)list->items + list->count * list->item_bytes) == 0) {
+	        list->take(element, (uint8_t *)list->items + list->count * list->item_bytes) == 0) {
 		list->count++;
 	}
 }
@@ -572,7 +580,9 @@ static int take_lease(const struct nft_element *element, void *item)
 	struct firewall_lease *lease = item;
 
 	*lease = (struct firewall_lease){ .timeout_msec = element->timeout_msec,
-		.left_msec = element->left_msec, .packets = element->packets, .bytes = element->bytes };
+		.left_msec = element->left_msec,
+		.packets = element->packets,
+		.bytes = element->bytes };
 	return nft_element_lease(element, &lease->lease);
 }
 
@@ -616,11 +626,13 @@ static int step(const struct list *have, size_t h, const struct list *want, size
 	if (w == want->count) {
 		return -1;
 	}
-	return compare_pairs((struct nft_pair *)have->items + h, (struct nft_pair *)want->items + w);
+	return compare_pairs(
+	        (struct nft_pair *)have->items + h, (struct nft_pair *)want->items + w);
 }
 
 /* Collects what is in one list and not in the other. */
-static size_t differ(const struct list *have, const struct list *want, int sign, struct nft_pair *out)
+static size_t differ(
+        const struct list *have, const struct list *want, int sign, struct nft_pair *out)
 {
 	size_t h = 0, w = 0, count = 0;
 
@@ -641,7 +653,7 @@ static size_t differ(const struct list *have, const struct list *want, int sign,
 typedef void change_pair(struct nft_batch *batch, const char *map, struct nft_pair pair);
 
 static int change_pairs(struct firewall *firewall, const char *map, change_pair *change,
-	const struct nft_pair *pairs, size_t count)
+        const struct nft_pair *pairs, size_t count)
 {
 	while (count > 0) {
 		size_t part = part_of(count);
@@ -713,8 +725,8 @@ int firewall_addresses_set(struct firewall *firewall, const struct nft_pair *pai
 }
 
 /* Reads the answer to a conntrack request up to its end. */
-static int take_flows(struct firewall *firewall, uint32_t sequence, firewall_flow_each *each,
-	void *context)
+static int take_flows(
+        struct firewall *firewall, uint32_t sequence, firewall_flow_each *each, void *context)
 {
 	for (;;) {
 		const uint8_t *at;
@@ -758,8 +770,8 @@ int firewall_flows_cut(struct firewall *firewall, uint32_t mark)
 	return r < 0 && r != -ENOENT ? FAULT(r) : 0;
 }
 
-int firewall_flows_list(struct firewall *firewall, uint32_t mark, firewall_flow_each *each,
-	void *context)
+int firewall_flows_list(
+        struct firewall *firewall, uint32_t mark, firewall_flow_each *each, void *context)
 {
 	AUTO_BUF struct buf request = BUF(1024);
 	uint32_t sequence = firewall->ask.sequence++;

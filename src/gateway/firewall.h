@@ -32,12 +32,12 @@ struct firewall_input {
 };
 
 struct firewall_config {
-	const char *table;             /* up to NFT_NAME_BYTES_MAX; letters, digits, '_', '-' */
-	const char *const *wan;        /* interface names; at least one */
+	const char *table;      /* up to NFT_NAME_BYTES_MAX; letters, digits, '_', '-' */
+	const char *const *wan; /* interface names; at least one */
 	size_t wan_count;
-	const char *const *lan;        /* interface names; at least one */
+	const char *const *lan; /* interface names; at least one */
 	size_t lan_count;
-	const char *tunnel;            /* dataplane_choice.tunnel */
+	const char *tunnel; /* dataplane_choice.tunnel */
 	bool kernel_esp;
 	struct in_addr service_prefix; /* network order */
 	unsigned service_prefix_bits;
@@ -69,8 +69,8 @@ struct firewall;
 
 /* Opens the sockets; loads nothing. `config` is copied. */
 int firewall_new(struct loop *loop, const struct firewall_config *config,
-	const struct firewall_handlers *handlers, void *context, struct firewall **ret_firewall,
-	struct err *err) must_use;
+        const struct firewall_handlers *handlers, void *context, struct firewall **ret_firewall,
+        struct err *err) must_use;
 /* Leaves the kernel as it is: leases run on to their end. */
 struct firewall *firewall_free(struct firewall *firewall);
 AUTO_DEFINE(firewall)
@@ -93,11 +93,11 @@ enum {
 
 /* Opens or renews leases: each runs `timeout_msec` (1 to LEASE_SEC_MAX s) from now. */
 int firewall_lease_set(struct firewall *firewall, const struct nft_lease *leases, size_t count,
-	uint64_t timeout_msec) must_use;
+        uint64_t timeout_msec) must_use;
 /* Removes leases, there or not, whatever their mark. FIREWALL_MISSING: they are gone with the
  * table. */
-int firewall_lease_remove(struct firewall *firewall, const struct nft_lease *leases,
-	size_t count) must_use;
+int firewall_lease_remove(
+        struct firewall *firewall, const struct nft_lease *leases, size_t count) must_use;
 
 struct firewall_lease {
 	struct nft_lease lease;
@@ -106,17 +106,18 @@ struct firewall_lease {
 };
 typedef void firewall_lease_each(void *context, const struct firewall_lease *lease);
 /* Outcome FIREWALL_MISSING. */
-int firewall_lease_list(struct firewall *firewall, firewall_lease_each *each, void *context) must_use;
+int firewall_lease_list(
+        struct firewall *firewall, firewall_lease_each *each, void *context) must_use;
 
-/* Makes the address maps hold exactly these pairs (from: service address, to: real address). Running
- * flows keep the addresses they began with: cut them. At most FIREWALL_PAIRS_MAX. */
+/* Makes the address maps hold exactly these pairs (from: service address, to: real address).
+ * Running flows keep the addresses they began with: cut them. At most FIREWALL_PAIRS_MAX. */
 #define FIREWALL_PAIRS_MAX 4096
-int firewall_addresses_set(struct firewall *firewall, const struct nft_pair *pairs,
-	size_t count) must_use;
+int firewall_addresses_set(
+        struct firewall *firewall, const struct nft_pair *pairs, size_t count) must_use;
 
 /* Ends all flows of a connection in conntrack; with nf_conntrack_tcp_loose=0 they cannot resume. */
 int firewall_flows_cut(struct firewall *firewall, uint32_t mark) must_use;
 /* Lists flows with this mark, or all marked ones (0). `each` must not call anything here. */
 typedef void firewall_flow_each(void *context, const struct conntrack_flow *flow);
-int firewall_flows_list(struct firewall *firewall, uint32_t mark, firewall_flow_each *each,
-	void *context) must_use;
+int firewall_flows_list(
+        struct firewall *firewall, uint32_t mark, firewall_flow_each *each, void *context) must_use;

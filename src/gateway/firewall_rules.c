@@ -34,7 +34,8 @@ static bool name_fits(const char *name, size_t bytes_max)
 static int check_names(const char *const *names, size_t count, struct err *err)
 {
 	if (count == 0) {
-		return err_set(err, 1, "the packet filter needs at least one wan and one lan interface");
+		return err_set(
+		        err, 1, "the packet filter needs at least one wan and one lan interface");
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (!name_fits(names[i], IFNAMSIZ - 1)) {
@@ -49,7 +50,8 @@ static int check(const struct firewall_config *config, struct err *err)
 	char tunnel[IFNAMSIZ] = "";
 	size_t count = strlen(config->tunnel);
 
-	if (!name_fits(config->table, NFT_NAME_BYTES_MAX) || !isalpha((unsigned char)*config->table)) {
+	if (!name_fits(config->table, NFT_NAME_BYTES_MAX) ||
+	        !isalpha((unsigned char)*config->table)) {
 		return err_set(err, 1, "\"%s\" is not a table name", config->table);
 	}
 	/* A pattern may end in one star. */
@@ -66,9 +68,10 @@ static int check(const struct firewall_config *config, struct err *err)
 		const struct firewall_input *input = &config->inputs[i];
 
 		if ((input->interface && !name_fits(input->interface, IFNAMSIZ - 1)) ||
-			(input->protocol != IPPROTO_TCP && input->protocol != IPPROTO_UDP)) {
-			return err_set(err, 1, "allowed input %zu names no interface or neither tcp nor udp",
-				i + 1);
+		        (input->protocol != IPPROTO_TCP && input->protocol != IPPROTO_UDP)) {
+			return err_set(err, 1,
+			        "allowed input %zu names no interface or neither tcp nor udp",
+			        i + 1);
 		}
 	}
 	if (check_names(config->wan, config->wan_count, err) != 0) {
@@ -112,19 +115,27 @@ static const struct {
 };
 
 static const char *const counters[] = {
-	"c_spoof", "c_transit", "c_nolease", "c_service", "c_guard", "c_input",
+	"c_spoof",
+	"c_transit",
+	"c_nolease",
+	"c_service",
+	"c_guard",
+	"c_input",
 };
 
 /* What is made when missing and otherwise kept, elements above all. */
 static void print_frame(const struct firewall_config *config, struct buf *out)
 {
 	buf_add_format(out, "table ip %s {\n", config->table);
-	buf_add_format(out, "  map " FIREWALL_TO_REAL_MAP " { type ipv4_addr : ipv4_addr; size %d; }\n"
-		"  map " FIREWALL_TO_SERVICE_MAP " { type ipv4_addr : ipv4_addr; size %d; }\n",
-		FIREWALL_PAIRS_MAX, FIREWALL_PAIRS_MAX);
-	buf_add_format(out, "  map " FIREWALL_LEASE_MAP " {\n"
-		"    type ipv4_addr . ipv4_addr . inet_proto . inet_service : mark\n"
-		"    size %d\n    flags timeout\n    counter\n  }\n", LEASES_MAX);
+	buf_add_format(out,
+	        "  map " FIREWALL_TO_REAL_MAP " { type ipv4_addr : ipv4_addr; size %d; }\n"
+	        "  map " FIREWALL_TO_SERVICE_MAP " { type ipv4_addr : ipv4_addr; size %d; }\n",
+	        FIREWALL_PAIRS_MAX, FIREWALL_PAIRS_MAX);
+	buf_add_format(out,
+	        "  map " FIREWALL_LEASE_MAP " {\n"
+	        "    type ipv4_addr . ipv4_addr . inet_proto . inet_service : mark\n"
+	        "    size %d\n    flags timeout\n    counter\n  }\n",
+	        LEASES_MAX);
 	for (size_t i = 0; i < ARRAY_COUNT(counters); i++) {
 		buf_add_format(out, "  counter %s { }\n", counters[i]);
 	}
@@ -139,19 +150,19 @@ static void print_frame(const struct firewall_config *config, struct buf *out)
 
 static void print_raw(const struct firewall_config *config, struct buf *out)
 {
+	buf_add_text(out, "  chain pre_raw {\n"
+	                  "    iifname != $TUN ip saddr $SVC counter name c_spoof drop\n"
+	                  "    iifname $TUN ip saddr != $SVC counter name c_spoof drop\n"
+	                  "    iifname $TUN ip daddr != $SVC counter name c_spoof drop\n"
+	                  "    iifname != $TUN iifname != $LAN iifname != \"lo\" ip daddr $SVC "
+	                  "counter name c_spoof drop\n"
+	                  "    iifname $WAN udp dport { 500, 4500 } notrack\n");
 	buf_add_text(out,
-		"  chain pre_raw {\n"
-		"    iifname != $TUN ip saddr $SVC counter name c_spoof drop\n"
-		"    iifname $TUN ip saddr != $SVC counter name c_spoof drop\n"
-		"    iifname $TUN ip daddr != $SVC counter name c_spoof drop\n"
-		"    iifname != $TUN iifname != $LAN iifname != \"lo\" ip daddr $SVC "
-		"counter name c_spoof drop\n"
-		"    iifname $WAN udp dport { 500, 4500 } notrack\n");
-	buf_add_text(out, config->kernel_esp ? "    iifname $WAN meta l4proto esp notrack\n  }\n" : "  }\n");
+	        config->kernel_esp ? "    iifname $WAN meta l4proto esp notrack\n  }\n" : "  }\n");
+	buf_add_text(out, "  chain out_raw {\n"
+	                  "    oifname $WAN udp sport { 500, 4500 } notrack\n");
 	buf_add_text(out,
-		"  chain out_raw {\n"
-		"    oifname $WAN udp sport { 500, 4500 } notrack\n");
-	buf_add_text(out, config->kernel_esp ? "    oifname $WAN meta l4proto esp notrack\n  }\n" : "  }\n");
+	        config->kernel_esp ? "    oifname $WAN meta l4proto esp notrack\n  }\n" : "  }\n");
 }
 
 static void print_inputs(const struct firewall_config *config, struct buf *out)
@@ -164,7 +175,7 @@ static void print_inputs(const struct firewall_config *config, struct buf *out)
 			buf_add_format(out, "iifname \"%s\" ", input->interface);
 		}
 		buf_add_format(out, "%s dport %u accept\n",
-			input->protocol == IPPROTO_TCP ? "tcp" : "udp", (unsigned)input->port);
+		        input->protocol == IPPROTO_TCP ? "tcp" : "udp", (unsigned)input->port);
 	}
 }
 
@@ -173,52 +184,49 @@ static void print_inputs(const struct firewall_config *config, struct buf *out)
  * connections, to the center for one; nothing that is forwarded comes by. */
 static void print_local(const struct firewall_config *config, struct buf *out)
 {
-	buf_add_text(out,
-		"  chain in {\n"
-		"    ip daddr $SVC counter name c_service drop\n"
-		"    iifname $TUN counter name c_service drop\n"
-		"    iifname \"lo\" accept\n"
-		"    iifname $WAN udp dport { 500, 4500 } accept\n");
+	buf_add_text(out, "  chain in {\n"
+	                  "    ip daddr $SVC counter name c_service drop\n"
+	                  "    iifname $TUN counter name c_service drop\n"
+	                  "    iifname \"lo\" accept\n"
+	                  "    iifname $WAN udp dport { 500, 4500 } accept\n");
 	if (config->kernel_esp) {
 		buf_add_text(out, "    iifname $WAN meta l4proto esp accept\n");
 	}
-	buf_add_text(out,
-		"    ct state established,related accept\n"
-		"    iifname $LAN icmp type echo-request accept\n");
+	buf_add_text(out, "    ct state established,related accept\n"
+	                  "    iifname $LAN icmp type echo-request accept\n");
 	print_inputs(config, out);
-	buf_add_text(out,
-		"    counter name c_input\n"
-		"  }\n"
-		"  chain out {\n"
-		"    ip daddr $SVC counter name c_guard drop\n"
-		"  }\n");
+	buf_add_text(out, "    counter name c_input\n"
+	                  "  }\n"
+	                  "  chain out {\n"
+	                  "    ip daddr $SVC counter name c_guard drop\n"
+	                  "  }\n");
 }
 
 static void print_forward(struct buf *out)
 {
 	buf_add_text(out,
-		"  chain pre_nat {\n"
-		"    iifname $TUN dnat to ip daddr map @" FIREWALL_TO_REAL_MAP "\n"
-		"  }\n"
-		"  chain post_nat {\n"
-		"    oifname $TUN snat to ip saddr map @" FIREWALL_TO_SERVICE_MAP "\n"
-		"  }\n"
-		"  chain guard {\n"
-		"    oifname $WAN ip daddr $SVC counter name c_guard drop\n"
-		"    oifname $WAN ip saddr $SVC counter name c_guard drop\n"
-		"    oifname $TUN ip saddr != $SVC counter name c_guard drop\n"
-		"  }\n"
-		"  chain forw {\n"
-		"    iifname $TUN oifname $TUN counter name c_transit drop\n"
-		"    iifname $LAN oifname $TUN jump leased\n"
-		"    iifname $TUN oifname $LAN jump leased\n"
-		"    counter name c_nolease\n"
-		"  }\n"
-		"  chain leased {\n"
-		"    ct original protocol { icmp, tcp, udp } ct mark set ct original ip saddr . "
-		"ct original ip daddr . ct original protocol . ct original proto-dst map "
-		"@" FIREWALL_LEASE_MAP " accept\n"
-		"  }\n");
+	        "  chain pre_nat {\n"
+	        "    iifname $TUN dnat to ip daddr map @" FIREWALL_TO_REAL_MAP "\n"
+	        "  }\n"
+	        "  chain post_nat {\n"
+	        "    oifname $TUN snat to ip saddr map @" FIREWALL_TO_SERVICE_MAP "\n"
+	        "  }\n"
+	        "  chain guard {\n"
+	        "    oifname $WAN ip daddr $SVC counter name c_guard drop\n"
+	        "    oifname $WAN ip saddr $SVC counter name c_guard drop\n"
+	        "    oifname $TUN ip saddr != $SVC counter name c_guard drop\n"
+	        "  }\n"
+	        "  chain forw {\n"
+	        "    iifname $TUN oifname $TUN counter name c_transit drop\n"
+	        "    iifname $LAN oifname $TUN jump leased\n"
+	        "    iifname $TUN oifname $LAN jump leased\n"
+	        "    counter name c_nolease\n"
+	        "  }\n"
+	        "  chain leased {\n"
+	        "    ct original protocol { icmp, tcp, udp } ct mark set ct original ip saddr . "
+	        "ct original ip daddr . ct original protocol . ct original proto-dst map "
+	        "@" FIREWALL_LEASE_MAP " accept\n"
+	        "  }\n");
 }
 
 /* Service addresses are IPv4; nothing is forwarded over IPv6, and the gateway answers there what it
@@ -226,21 +234,22 @@ static void print_forward(struct buf *out)
 static void print_ipv6(const struct firewall_config *config, struct buf *out)
 {
 	buf_add_format(out,
-		"table ip6 %s {\n"
-		"  chain in { type filter hook input priority filter; policy drop; }\n"
-		"  chain forw { type filter hook forward priority filter; policy drop; }\n"
-		"}\n"
-		"flush chain ip6 %s in\n"
-		"flush chain ip6 %s forw\n"
-		"table ip6 %s {\n"
-		"  chain in {\n"
-		"    iifname $TUN drop\n"
-		"    iifname \"lo\" accept\n"
-		"    iifname $WAN udp dport { 500, 4500 } accept\n"
-		"    ct state established,related accept\n"
-		"    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert, "
-		"destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept\n",
-		config->table, config->table, config->table, config->table);
+	        "table ip6 %s {\n"
+	        "  chain in { type filter hook input priority filter; policy drop; }\n"
+	        "  chain forw { type filter hook forward priority filter; policy drop; }\n"
+	        "}\n"
+	        "flush chain ip6 %s in\n"
+	        "flush chain ip6 %s forw\n"
+	        "table ip6 %s {\n"
+	        "  chain in {\n"
+	        "    iifname $TUN drop\n"
+	        "    iifname \"lo\" accept\n"
+	        "    iifname $WAN udp dport { 500, 4500 } accept\n"
+	        "    ct state established,related accept\n"
+	        "    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert, "
+	        "destination-unreachable, packet-too-big, time-exceeded, parameter-problem } "
+	        "accept\n",
+	        config->table, config->table, config->table, config->table);
 	if (config->kernel_esp) {
 		buf_add_text(out, "    iifname $WAN meta l4proto esp accept\n");
 	}

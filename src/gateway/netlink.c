@@ -30,14 +30,15 @@ int netlink_open(int family, bool listens, struct netlink *ret)
 {
 	struct sockaddr_nl address = { .nl_family = AF_NETLINK };
 	socklen_t address_bytes = sizeof(address);
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | (listens ? SOCK_NONBLOCK : 0), family);
+	int fd =
+	        socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | (listens ? SOCK_NONBLOCK : 0), family);
 
 	if (fd < 0) {
 		return FAULT(-errno);
 	}
 	set_options(fd, listens);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		getsockname(fd, (struct sockaddr *)&address, &address_bytes) < 0) {
+	        getsockname(fd, (struct sockaddr *)&address, &address_bytes) < 0) {
 		int fault = -errno;
 
 		close(fd);
@@ -51,9 +52,10 @@ int netlink_join(struct netlink *netlink, unsigned group)
 {
 	int number = (int)group;
 
-	return setsockopt(netlink->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number, sizeof(number)) < 0
-		? FAULT(-errno)
-		: 0;
+	return setsockopt(netlink->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number,
+	               sizeof(number)) < 0
+	               ? FAULT(-errno)
+	               : 0;
 }
 
 void netlink_close(struct netlink *netlink)
@@ -68,7 +70,7 @@ int netlink_send(struct netlink *netlink, const void *bytes, size_t count)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	ssize_t sent = sendto(
-		netlink->fd, bytes, count, 0, (const struct sockaddr *)&kernel, sizeof(kernel));
+	        netlink->fd, bytes, count, 0, (const struct sockaddr *)&kernel, sizeof(kernel));
 
 	if (sent < 0) {
 		return FAULT(-errno);

@@ -1,6 +1,6 @@
 /*
- * A netlink socket that asks the kernel and reads its answer, and one that listens to notifications.
- * Only what the kernel itself sent is ever looked at.
+ * A netlink socket that asks the kernel and reads its answer, and one that listens to
+ * notifications. Only what the kernel itself sent is ever looked at.
  */
 #pragma once
 
@@ -34,7 +34,7 @@ int netlink_send(struct netlink *netlink, const void *bytes, size_t count) must_
  * listening socket); outcome 2: notifications were lost. */
 int netlink_receive(struct netlink *netlink, struct buf *in) must_use;
 
-/* Sends one request of rtnetlink or xfrm that asks for an ack and waits for it. Returns the kernel's
- * answer: 0 or a negative errno. */
-int netlink_ask(struct netlink *netlink, const void *bytes, size_t count,
-	uint32_t sequence) must_use;
+/* Sends one request of rtnetlink or xfrm that asks for an ack and waits for it. Returns the
+ * kernel's answer: 0 or a negative errno. */
+int netlink_ask(
+        struct netlink *netlink, const void *bytes, size_t count, uint32_t sequence) must_use;

@@ -663,6 +663,7 @@ int gateway_priv_main(const struct gateway_process *process)
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);
+	json_object_seed(0); /* reads /dev/urandom, which the sandbox shuts */
 	if (sandbox_prepare(&err) < 0 || loop_new(&priv.loop) < 0 ||
 		loop_signal(priv.loop, SIGTERM, on_signal, &priv) < 0 ||
 		loop_signal(priv.loop, SIGHUP, on_signal, &priv) < 0) {

@@ -81,19 +81,19 @@ struct special {
 /* IANA special-purpose registries, as far as they say that nobody, or only insiders, can be
  * there. The first match counts. */
 static const struct special specials[] = {
-	{ ADDRESS_V4, { 0 }, 8, ADDRESS_UNUSABLE },            /* this network */
-	{ ADDRESS_V4, { 127 }, 8, ADDRESS_UNUSABLE },          /* loopback */
-	{ ADDRESS_V4, { 169, 254 }, 16, ADDRESS_UNUSABLE },    /* link-local */
-	{ ADDRESS_V4, { 224 }, 4, ADDRESS_UNUSABLE },          /* multicast */
-	{ ADDRESS_V4, { 240 }, 4, ADDRESS_UNUSABLE },          /* reserved, broadcast */
-	{ ADDRESS_V4, { 10 }, 8, ADDRESS_PRIVATE },            /* RFC 1918 */
-	{ ADDRESS_V4, { 172, 16 }, 12, ADDRESS_PRIVATE },      /* RFC 1918 */
-	{ ADDRESS_V4, { 192, 168 }, 16, ADDRESS_PRIVATE },     /* RFC 1918 */
-	{ ADDRESS_V4, { 100, 64 }, 10, ADDRESS_PRIVATE },      /* RFC 6598 */
-	{ ADDRESS_V6, { 0 }, 8, ADDRESS_UNUSABLE },            /* unspecified, loopback, compatible */
-	{ ADDRESS_V6, { 0xfe, 0x80 }, 10, ADDRESS_UNUSABLE },  /* link-local */
-	{ ADDRESS_V6, { 0xff }, 8, ADDRESS_UNUSABLE },         /* multicast */
-	{ ADDRESS_V6, { 0xfc }, 7, ADDRESS_PRIVATE },          /* RFC 4193 */
+	{ ADDRESS_V4, { 0 }, 8, ADDRESS_UNUSABLE },         /* this network */
+	{ ADDRESS_V4, { 127 }, 8, ADDRESS_UNUSABLE },       /* loopback */
+	{ ADDRESS_V4, { 169, 254 }, 16, ADDRESS_UNUSABLE }, /* link-local */
+	{ ADDRESS_V4, { 224 }, 4, ADDRESS_UNUSABLE },       /* multicast */
+	{ ADDRESS_V4, { 240 }, 4, ADDRESS_UNUSABLE },       /* reserved, broadcast */
+	{ ADDRESS_V4, { 10 }, 8, ADDRESS_PRIVATE },         /* RFC 1918 */
+	{ ADDRESS_V4, { 172, 16 }, 12, ADDRESS_PRIVATE },   /* RFC 1918 */
+	{ ADDRESS_V4, { 192, 168 }, 16, ADDRESS_PRIVATE },  /* RFC 1918 */
+	{ ADDRESS_V4, { 100, 64 }, 10, ADDRESS_PRIVATE },   /* RFC 6598 */
+	{ ADDRESS_V6, { 0 }, 8, ADDRESS_UNUSABLE },         /* unspecified, loopback, compatible */
+	{ ADDRESS_V6, { 0xfe, 0x80 }, 10, ADDRESS_UNUSABLE }, /* link-local */
+	{ ADDRESS_V6, { 0xff }, 8, ADDRESS_UNUSABLE },        /* multicast */
+	{ ADDRESS_V6, { 0xfc }, 7, ADDRESS_PRIVATE },         /* RFC 4193 */
 };
 
 enum address_scope address_scope(struct address address)
@@ -103,7 +103,7 @@ enum address_scope address_scope(struct address address)
 	}
 	for (size_t i = 0; i < ARRAY_COUNT(specials); i++) {
 		if (specials[i].family == address.family &&
-			bits_equal(specials[i].bytes, address.bytes, specials[i].bits)) {
+		        bits_equal(specials[i].bytes, address.bytes, specials[i].bits)) {
 			return specials[i].scope;
 		}
 	}
@@ -123,7 +123,7 @@ int prefix_parse(const char *text, struct prefix *ret_prefix)
 	memcpy(address, text, (size_t)(slash - text));
 	address[slash - text] = '\0';
 	if (address_parse(address, &prefix.address) != 0 ||
-		unsigned_parse(slash + 1, address_bits(prefix.address), &bits) != 0) {
+	        unsigned_parse(slash + 1, address_bits(prefix.address), &bits) != 0) {
 		return 1;
 	}
 	prefix.bits = (uint8_t)bits;

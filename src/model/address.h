@@ -34,7 +34,8 @@ struct address_text {
 };
 
 enum address_scope {
-	ADDRESS_UNUSABLE, /* none, "this network", loopback, link-local, multicast, reserved, broadcast */
+	ADDRESS_UNUSABLE, /* none, "this network", loopback, link-local, multicast, reserved,
+	                     broadcast */
 	ADDRESS_PRIVATE,  /* RFC 1918, RFC 6598 (100.64.0.0/10), RFC 4193 */
 	ADDRESS_PUBLIC,   /* every other unicast address, documentation ranges included */
 };

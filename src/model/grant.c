@@ -26,68 +26,68 @@ static const enum protocol protocol_values[] = { PROTOCOL_TCP, PROTOCOL_UDP, PRO
 static const struct json_field end_fields[] = {
 	{ JSON_FIELD("site", FIELD_NAME, struct end_fields, end.site), .required = true },
 	{ JSON_FIELD("gateway", FIELD_NAME, struct end_fields, end.gateway), .required = true },
-	{ JSON_FIELD("identity", FIELD_TEXT, struct end_fields, end.identity),
-		.required = true, .min = 1, .max = IDENTITY_BYTES_MAX },
-	{ JSON_FIELD("serial", FIELD_HEX, struct end_fields, end.serial),
-		.required = true, .min = 2, .max = SERIAL_TEXT_BYTES_MAX },
-	{ JSON_FIELD("address", FIELD_TEXT, struct end_fields, address),
-		.required = true, .min = 1, .max = ADDRESS_TEXT_BYTES_MAX - 1 },
+	{ JSON_FIELD("identity", FIELD_TEXT, struct end_fields, end.identity), .required = true,
+	        .min = 1, .max = IDENTITY_BYTES_MAX },
+	{ JSON_FIELD("serial", FIELD_HEX, struct end_fields, end.serial), .required = true,
+	        .min = 2, .max = SERIAL_TEXT_BYTES_MAX },
+	{ JSON_FIELD("address", FIELD_TEXT, struct end_fields, address), .required = true, .min = 1,
+	        .max = ADDRESS_TEXT_BYTES_MAX - 1 },
 	{ JSON_FIELD("host", FIELD_NAME, struct end_fields, end.host), .required = true },
-	{ JSON_FIELD("service", FIELD_TEXT, struct end_fields, service),
-		.required = true, .min = 1, .max = ADDRESS_TEXT_BYTES_MAX - 1 },
+	{ JSON_FIELD("service", FIELD_TEXT, struct end_fields, service), .required = true, .min = 1,
+	        .max = ADDRESS_TEXT_BYTES_MAX - 1 },
 	{ 0 },
 };
 
 static const struct json_field policy_fields[] = {
 	{ JSON_FIELD("provider", FIELD_COUNT, struct grant_fields, grant.policy_provider),
-		.required = true, .min = 1 },
+	        .required = true, .min = 1 },
 	{ JSON_FIELD("initiator", FIELD_COUNT, struct grant_fields, grant.policy_initiator),
-		.required = true, .min = 1 },
+	        .required = true, .min = 1 },
 	{ JSON_FIELD("responder", FIELD_COUNT, struct grant_fields, grant.policy_responder),
-		.required = true, .min = 1 },
+	        .required = true, .min = 1 },
 	{ 0 },
 };
 
 static const struct json_field grant_fields[] = {
-	{ JSON_FIELD("v", FIELD_COUNT, struct grant_fields, v),
-		.required = true, .min = 1, .max = 1 },
+	{ JSON_FIELD("v", FIELD_COUNT, struct grant_fields, v), .required = true, .min = 1,
+	        .max = 1 },
 	{ JSON_FIELD("id", FIELD_ID, struct grant_fields, grant.id), .required = true },
-	{ JSON_FIELD("number", FIELD_COUNT, struct grant_fields, number),
-		.required = true, .min = 1, .max = INT32_MAX },
+	{ JSON_FIELD("number", FIELD_COUNT, struct grant_fields, number), .required = true,
+	        .min = 1, .max = INT32_MAX },
 	{ JSON_FIELD("provider", FIELD_NAME, struct grant_fields, grant.provider),
-		.required = true },
+	        .required = true },
 	{ JSON_FIELD("epoch", FIELD_COUNT, struct grant_fields, grant.epoch), .required = true },
 	{ JSON_FIELD("class", FIELD_NAME, struct grant_fields, class), .required = true },
-	{ JSON_FIELD("person", FIELD_TEXT, struct grant_fields, grant.person),
-		.required = true, .min = 1, .max = PERSON_BYTES_MAX },
-	{ JSON_FIELD("initiator", FIELD_OBJECT, struct grant_fields, initiator),
-		.required = true, .fields = end_fields },
-	{ JSON_FIELD("responder", FIELD_OBJECT, struct grant_fields, responder),
-		.required = true, .fields = end_fields },
-	{ JSON_FIELD("ike", FIELD_CHOICE, struct grant_fields, ike),
-		.required = true, .choices = side_names },
-	{ JSON_FIELD("protocol", FIELD_CHOICE, struct grant_fields, protocol),
-		.required = true, .choices = protocol_names },
-	{ JSON_FIELD("port", FIELD_COUNT, struct grant_fields, port),
-		.required = true, .max = UINT16_MAX },
+	{ JSON_FIELD("person", FIELD_TEXT, struct grant_fields, grant.person), .required = true,
+	        .min = 1, .max = PERSON_BYTES_MAX },
+	{ JSON_FIELD("initiator", FIELD_OBJECT, struct grant_fields, initiator), .required = true,
+	        .fields = end_fields },
+	{ JSON_FIELD("responder", FIELD_OBJECT, struct grant_fields, responder), .required = true,
+	        .fields = end_fields },
+	{ JSON_FIELD("ike", FIELD_CHOICE, struct grant_fields, ike), .required = true,
+	        .choices = side_names },
+	{ JSON_FIELD("protocol", FIELD_CHOICE, struct grant_fields, protocol), .required = true,
+	        .choices = protocol_names },
+	{ JSON_FIELD("port", FIELD_COUNT, struct grant_fields, port), .required = true,
+	        .max = UINT16_MAX },
 	{ JSON_FIELD("issued_at", FIELD_TIME, struct grant_fields, grant.issued_at),
-		.required = true },
+	        .required = true },
 	{ JSON_FIELD("not_before", FIELD_TIME, struct grant_fields, grant.not_before),
-		.required = true },
+	        .required = true },
 	{ JSON_FIELD("not_after", FIELD_TIME, struct grant_fields, grant.not_after),
-		.required = true },
-	{ JSON_FIELD("lease_sec", FIELD_COUNT, struct grant_fields, lease_sec),
-		.required = true, .min = 1, .max = LEASE_SEC_MAX },
+	        .required = true },
+	{ JSON_FIELD("lease_sec", FIELD_COUNT, struct grant_fields, lease_sec), .required = true,
+	        .min = 1, .max = LEASE_SEC_MAX },
 	{ .key = "policy", .type = FIELD_OBJECT, .required = true, .fields = policy_fields },
 	{ 0 },
 };
 
 /* Outcome 1: an address is not one. */
 static int end_finish(
-	struct end_fields *fields, const char *side, struct grant_end *ret_end, struct err *err)
+        struct end_fields *fields, const char *side, struct grant_end *ret_end, struct err *err)
 {
 	if (strcmp(fields->address, "any") != 0 &&
-		address_parse(fields->address, &fields->end.address) != 0) {
+	        address_parse(fields->address, &fields->end.address) != 0) {
 		return err_set(err, 1, "%s.address: must be an IP address or \"any\"", side);
 	}
 	if (address_parse(fields->service, &fields->end.service) != 0) {
@@ -151,27 +151,27 @@ static json_t *end_tree(const struct grant_end *end)
 	bool any = end->address.family == ADDRESS_NONE;
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "site", end->site, "gateway",
-		end->gateway, "identity", end->identity, "serial", end->serial, "address",
-		any ? "any" : address_print(end->address).text, "host", end->host, "service",
-		address_print(end->service).text);
+	        end->gateway, "identity", end->identity, "serial", end->serial, "address",
+	        any ? "any" : address_print(end->address).text, "host", end->host, "service",
+	        address_print(end->service).text);
 }
 
 void grant_print(const struct grant *grant, struct buf *out)
 {
 	AUTO_JSON json_t *tree = json_pack(
-		"{s:i, s:s, s:I, s:s, s:I, s:s, s:s, s:o, s:o, s:s, s:s, s:i, s:s, s:s, s:s, s:I,"
-		" s:{s:I, s:I, s:I}}",
-		"v", 1, "id", grant->id.text, "number", (json_int_t)grant->number, "provider",
-		grant->provider, "epoch", (json_int_t)grant->epoch, "class",
-		service_class_name(grant->class), "person", grant->person, "initiator",
-		end_tree(&grant->initiator), "responder", end_tree(&grant->responder), "ike",
-		grant_side_name(grant->ike), "protocol", protocol_name(grant->protocol), "port",
-		(int)grant->port, "issued_at", time_print(grant->issued_at).text, "not_before",
-		time_print(grant->not_before).text, "not_after", time_print(grant->not_after).text,
-		"lease_sec", (json_int_t)grant->lease_sec, "policy", "provider",
-		(json_int_t)grant->policy_provider, "initiator",
-		(json_int_t)grant->policy_initiator, "responder",
-		(json_int_t)grant->policy_responder);
+	        "{s:i, s:s, s:I, s:s, s:I, s:s, s:s, s:o, s:o, s:s, s:s, s:i, s:s, s:s, s:s, s:I,"
+	        " s:{s:I, s:I, s:I}}",
+	        "v", 1, "id", grant->id.text, "number", (json_int_t)grant->number, "provider",
+	        grant->provider, "epoch", (json_int_t)grant->epoch, "class",
+	        service_class_name(grant->class), "person", grant->person, "initiator",
+	        end_tree(&grant->initiator), "responder", end_tree(&grant->responder), "ike",
+	        grant_side_name(grant->ike), "protocol", protocol_name(grant->protocol), "port",
+	        (int)grant->port, "issued_at", time_print(grant->issued_at).text, "not_before",
+	        time_print(grant->not_before).text, "not_after", time_print(grant->not_after).text,
+	        "lease_sec", (json_int_t)grant->lease_sec, "policy", "provider",
+	        (json_int_t)grant->policy_provider, "initiator",
+	        (json_int_t)grant->policy_initiator, "responder",
+	        (json_int_t)grant->policy_responder);
 
 	assert_always(tree != NULL);
 	json_print(tree, out);
@@ -223,7 +223,8 @@ static int check_end(const struct grant_end *end, const char *side, struct err *
 	if (end->serial[0] == '\0') {
 		return err_set(err, 1, "%s.serial: is missing", side);
 	}
-	if (end->address.family != ADDRESS_NONE && address_scope(end->address) == ADDRESS_UNUSABLE) {
+	if (end->address.family != ADDRESS_NONE &&
+	        address_scope(end->address) == ADDRESS_UNUSABLE) {
 		return err_set(err, 1, "%s.address: no gateway can be at this address", side);
 	}
 	if (address_scope(end->service) == ADDRESS_UNUSABLE) {
@@ -239,24 +240,24 @@ static int check_ends(const struct grant *grant, struct err *err)
 	bool responder_any = responder->address.family == ADDRESS_NONE;
 
 	if (strcmp(initiator->site, responder->site) == 0 ||
-		strcmp(initiator->gateway, responder->gateway) == 0 ||
-		strcmp(initiator->identity, responder->identity) == 0) {
+	        strcmp(initiator->gateway, responder->gateway) == 0 ||
+	        strcmp(initiator->identity, responder->identity) == 0) {
 		return err_set(err, 1, "the two ends must differ in site, gateway and identity");
 	}
 	if (initiator->service.family != responder->service.family ||
-		address_equal(initiator->service, responder->service)) {
+	        address_equal(initiator->service, responder->service)) {
 		return err_set(err, 1,
-			"the two service addresses must differ and be of one address family");
+		        "the two service addresses must differ and be of one address family");
 	}
 	if (initiator_any && responder_any) {
 		return err_set(err, 1, "both gateways are behind NAT: neither can reach the other");
 	}
 	if ((initiator_any && grant->ike != GRANT_INITIATOR) ||
-		(responder_any && grant->ike != GRANT_RESPONDER)) {
+	        (responder_any && grant->ike != GRANT_RESPONDER)) {
 		return err_set(err, 1, "ike: the gateway behind NAT has to start");
 	}
 	if (!initiator_any && !responder_any &&
-		initiator->address.family != responder->address.family) {
+	        initiator->address.family != responder->address.family) {
 		return err_set(err, 1, "the two gateways must be reached by one address family");
 	}
 	return 0;
@@ -285,7 +286,8 @@ int grant_check(const struct grant *grant, struct err *err)
 		return err_set(err, 1, "class: there is no such service class");
 	}
 	if (!protocol_port_valid(grant->protocol, grant->port)) {
-		return err_set(err, 1, "port: must be 0 with icmp and from 1 to 65535 with tcp and udp");
+		return err_set(
+		        err, 1, "port: must be 0 with icmp and from 1 to 65535 with tcp and udp");
 	}
 	if (grant->not_after <= grant->not_before || grant->not_after <= grant->issued_at) {
 		return err_set(err, 1, "not_after: must be later than not_before and issued_at");
@@ -297,7 +299,7 @@ int grant_check(const struct grant *grant, struct err *err)
 		return err_set(err, 1, "lease_sec: must be from 1 to %d", LEASE_SEC_MAX);
 	}
 	if (grant->policy_provider < 1 || grant->policy_initiator < 1 ||
-		grant->policy_responder < 1) {
+	        grant->policy_responder < 1) {
 		return err_set(err, 1, "policy: the versions must be given");
 	}
 	return 0;

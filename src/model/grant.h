@@ -22,9 +22,11 @@ enum grant_side { GRANT_INITIATOR, GRANT_RESPONDER };
 struct grant_end {
 	char site[NAME_BYTES_MAX + 1];
 	char gateway[NAME_BYTES_MAX + 1];
-	char identity[IDENTITY_BYTES_MAX + 1];  /* DNS name in the service certificate, IKE identity */
-	char serial[SERIAL_TEXT_BYTES_MAX + 1]; /* of the service certificate: lower-case hex, even */
-	struct address address;                 /* of the gateway; ADDRESS_NONE is "any" (behind NAT) */
+	char identity[IDENTITY_BYTES_MAX +
+	              1]; /* DNS name in the service certificate, IKE identity */
+	char serial[SERIAL_TEXT_BYTES_MAX +
+	            1];         /* of the service certificate: lower-case hex, even */
+	struct address address; /* of the gateway; ADDRESS_NONE is "any" (behind NAT) */
 	char host[NAME_BYTES_MAX + 1];
 	struct address service; /* service address of the host */
 };
@@ -39,15 +41,17 @@ struct grant {
 	struct grant_end initiator, responder;
 	enum grant_side ike; /* the one gateway that starts IKE */
 	enum protocol protocol;
-	uint16_t port; /* of the responder's host; 0 with icmp */
+	uint16_t port;                            /* of the responder's host; 0 with icmp */
 	int64_t issued_at, not_before, not_after; /* microseconds of wall time */
 	uint32_t lease_sec;                       /* 1 to LEASE_SEC_MAX */
-	uint64_t policy_provider, policy_initiator, policy_responder; /* versions decided by, from 1 */
+	uint64_t policy_provider, policy_initiator,
+	        policy_responder; /* versions decided by, from 1 */
 };
 
 /* Reads and checks the payload of a grant. The seal is the caller's business.
  * Outcome 1: refused, err names the field. *ret_grant is then not to be used. */
-int grant_parse(const void *payload, size_t count, struct grant *ret_grant, struct err *err) must_use;
+int grant_parse(
+        const void *payload, size_t count, struct grant *ret_grant, struct err *err) must_use;
 
 /* Adds the canonical payload. Times lose what is below a millisecond: grant_round() first. */
 void grant_print(const struct grant *grant, struct buf *out);
@@ -64,6 +68,7 @@ int grant_check(const struct grant *grant, struct err *err) must_use;
 const struct grant_end *grant_end(const struct grant *grant, enum grant_side side);
 
 /* The side of the gateway with this identity. Outcome 1: neither is. */
-int grant_side_of(const struct grant *grant, const char *identity, enum grant_side *ret_side) must_use;
+int grant_side_of(
+        const struct grant *grant, const char *identity, enum grant_side *ret_side) must_use;
 
 const char *grant_side_name(enum grant_side side); /* "initiator", "responder" */

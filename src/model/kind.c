@@ -17,13 +17,13 @@ static const struct kind organizations[ORGANIZATION_KIND_COUNT] = {
 	[ORGANIZATION_LABORATORY] = { "laboratory", "Testing laboratory", "検査会社" },
 	[ORGANIZATION_INSURER] = { "insurer", "Insurer", "保険者" },
 	[ORGANIZATION_CLAIMS_REVIEW] = { "claims-review", "Claims review and payment fund",
-		"審査支払基金" },
+	        "審査支払基金" },
 	[ORGANIZATION_DEVICE_MAINTENANCE] = { "device-maintenance", "Device maintenance company",
-		"機器保守会社" },
+	        "機器保守会社" },
 	[ORGANIZATION_SYSTEM_INTEGRATOR] = { "system-integrator", "System integrator",
-		"システムインテグレータ" },
+	        "システムインテグレータ" },
 	[ORGANIZATION_ONLINE_SERVICE] = { "online-service", "Online service provider",
-		"オンラインサービス提供事業者" },
+	        "オンラインサービス提供事業者" },
 	[ORGANIZATION_ASP] = { "asp", "Application service provider", "ASP事業者" },
 	[ORGANIZATION_RELAY] = { "relay", "Relay service", "中継サービス事業者" },
 	[ORGANIZATION_CARRIER] = { "carrier", "Carrier", "回線事業者" },
@@ -34,7 +34,7 @@ static const struct kind organizations[ORGANIZATION_KIND_COUNT] = {
 static const struct kind sites[SITE_KIND_COUNT] = {
 	[SITE_HEALTH_CARE_FACILITY] = { "hcf", "Health care facility", "医療機関" },
 	[SITE_REMOTE_SERVICE_CENTER] = { "rsc", "Remote service center",
-		"リモートサービスセンター" },
+	        "リモートサービスセンター" },
 	[SITE_SERVICE] = { "service", "Service", "サービス拠点" },
 };
 

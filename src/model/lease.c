@@ -11,18 +11,18 @@ struct lease_fields {
 };
 
 static const struct json_field lease_fields[] = {
-	{ JSON_FIELD("v", FIELD_COUNT, struct lease_fields, v),
-		.required = true, .min = 1, .max = 1 },
+	{ JSON_FIELD("v", FIELD_COUNT, struct lease_fields, v), .required = true, .min = 1,
+	        .max = 1 },
 	{ JSON_FIELD("grant", FIELD_ID, struct lease_fields, lease.grant), .required = true },
 	{ JSON_FIELD("provider", FIELD_NAME, struct lease_fields, lease.provider),
-		.required = true },
+	        .required = true },
 	{ JSON_FIELD("epoch", FIELD_COUNT, struct lease_fields, lease.epoch), .required = true },
-	{ JSON_FIELD("seq", FIELD_COUNT, struct lease_fields, lease.seq),
-		.required = true, .min = 1 },
+	{ JSON_FIELD("seq", FIELD_COUNT, struct lease_fields, lease.seq), .required = true,
+	        .min = 1 },
 	{ JSON_FIELD("issued_at", FIELD_TIME, struct lease_fields, lease.issued_at),
-		.required = true },
-	{ JSON_FIELD("ttl_sec", FIELD_COUNT, struct lease_fields, ttl_sec),
-		.required = true, .min = 1, .max = LEASE_SEC_MAX },
+	        .required = true },
+	{ JSON_FIELD("ttl_sec", FIELD_COUNT, struct lease_fields, ttl_sec), .required = true,
+	        .min = 1, .max = LEASE_SEC_MAX },
 	{ 0 },
 };
 
@@ -48,16 +48,16 @@ int lease_parse(const void *payload, size_t count, struct lease *ret_lease, stru
 void lease_print(const struct lease *lease, struct buf *out)
 {
 	AUTO_JSON json_t *tree = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:I}", "v", 1, "grant",
-		lease->grant.text, "provider", lease->provider, "epoch", (json_int_t)lease->epoch,
-		"seq", (json_int_t)lease->seq, "issued_at", time_print(lease->issued_at).text,
-		"ttl_sec", (json_int_t)lease->ttl_sec);
+	        lease->grant.text, "provider", lease->provider, "epoch", (json_int_t)lease->epoch,
+	        "seq", (json_int_t)lease->seq, "issued_at", time_print(lease->issued_at).text,
+	        "ttl_sec", (json_int_t)lease->ttl_sec);
 
 	assert_always(tree != NULL);
 	json_print(tree, out);
 }
 
 int64_t lease_left_msec(
-	const struct lease *lease, uint32_t grant_lease_sec, int64_t not_after, int64_t now)
+        const struct lease *lease, uint32_t grant_lease_sec, int64_t not_after, int64_t now)
 {
 	int64_t age = now > lease->issued_at ? now - lease->issued_at : 0;
 	int64_t left = lease->ttl_sec * USEC_PER_SEC - age;

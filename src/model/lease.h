@@ -18,11 +18,12 @@ struct lease {
 };
 
 /* Outcome 1: refused, err names the field. */
-int lease_parse(const void *payload, size_t count, struct lease *ret_lease, struct err *err) must_use;
+int lease_parse(
+        const void *payload, size_t count, struct lease *ret_lease, struct err *err) must_use;
 void lease_print(const struct lease *lease, struct buf *out);
 
 /* How long the packet-filter entry may live from `now` on: ttl_sec minus the age of issued_at, at
  * most the grant's lease_sec, never beyond not_after (all in microseconds of wall time, the result
  * in milliseconds). 0 when it is over. An issued_at ahead of `now` counts as of now. */
-int64_t lease_left_msec(const struct lease *lease, uint32_t grant_lease_sec, int64_t not_after,
-	int64_t now);
+int64_t lease_left_msec(
+        const struct lease *lease, uint32_t grant_lease_sec, int64_t not_after, int64_t now);

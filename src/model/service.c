@@ -65,7 +65,7 @@ static int parse_range(const char *text, size_t count, struct port_range *ret_ra
 		*dash = '\0';
 	}
 	if (unsigned_parse(part, UINT16_MAX, &first) != 0 || first == 0 ||
-		unsigned_parse(dash ? dash + 1 : part, UINT16_MAX, &last) != 0 || last < first) {
+	        unsigned_parse(dash ? dash + 1 : part, UINT16_MAX, &last) != 0 || last < first) {
 		return 1;
 	}
 	*ret_range = (struct port_range){ (uint16_t)first, (uint16_t)last };

@@ -141,6 +141,16 @@ int cert_parse(const void *bytes, size_t count, struct cert **ret_cert, struct e
 	return parse_der(mem_copy(der.bytes, der.count), der.count, ret_cert, err);
 }
 
+static bool only_space(const char *text, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!strchr(" \t\r\n", text[i]) || text[i] == '\0') {
+			return false;
+		}
+	}
+	return true;
+}
+
 int cert_parse_chain(const char *pem, size_t count, struct cert **ret_certs, size_t max,
 	size_t *ret_count, struct err *err)
 {
@@ -152,7 +162,7 @@ int cert_parse_chain(const char *pem, size_t count, struct cert **ret_certs, siz
 		const char *stop = memmem(pem + at, count - at, end, sizeof(end) - 1);
 		size_t piece = stop ? (size_t)(stop - pem) + sizeof(end) - 1 - at : count - at;
 
-		if (!stop && strspn(pem + at, " \t\r\n") >= count - at) {
+		if (!stop && only_space(pem + at, count - at)) {
 			break;
 		}
 		r = have == max ? err_set(err, 1, "more than %zu certificates", max)

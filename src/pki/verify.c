@@ -236,7 +236,7 @@ static int check_time(const struct cert *cert, int64_t now_usec, struct err *err
 		return err_set(err, VERIFY_NOT_YET_VALID, "%s is valid from %s", cert_subject(cert),
 			time_print(cert_not_before_usec(cert)).text);
 	}
-	if (now_usec > cert_not_after_usec(cert)) {
+	if (now_usec >= cert_not_after_usec(cert)) {
 		return err_set(err, VERIFY_EXPIRED, "%s expired at %s", cert_subject(cert),
 			time_print(cert_not_after_usec(cert)).text);
 	}

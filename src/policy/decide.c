@@ -25,7 +25,7 @@ static void set_detail(struct policy_layer_result *result, const char *detail)
 /* The zero value of a result denies; a layer has to call permit() to do otherwise. */
 
 static void permit(
-	struct policy_layer_result *result, enum policy_reason reason, const char *detail)
+        struct policy_layer_result *result, enum policy_reason reason, const char *detail)
 {
 	result->verdict = VERDICT_PERMIT;
 	result->reason = reason;
@@ -41,7 +41,7 @@ static void deny(struct policy_layer_result *result, enum policy_reason reason, 
 
 /* A denial whose detail is a limit: "1h", or "ct-dicom: 1h". */
 static void deny_limit(struct policy_layer_result *result, enum policy_reason reason,
-	const char *rule, int64_t limit_sec)
+        const char *rule, int64_t limit_sec)
 {
 	AUTO_BUF struct buf text = BUF(POLICY_DETAIL_BYTES_MAX);
 
@@ -68,8 +68,8 @@ static void tighten(struct decision *decision, int64_t duration_sec, uint32_t le
 	}
 }
 
-static void decide_provider(
-	const struct question *question, struct policy_layer_result *result, struct decision *decision)
+static void decide_provider(const struct question *question, struct policy_layer_result *result,
+        struct decision *decision)
 {
 	const struct policy_request *request = question->request;
 	const struct provider_policy *policy = question->facts->provider;
@@ -91,8 +91,8 @@ static void decide_provider(
 	}
 }
 
-static void decide_group(
-	const struct question *question, struct policy_layer_result *result, struct decision *decision)
+static void decide_group(const struct question *question, struct policy_layer_result *result,
+        struct decision *decision)
 {
 	const struct policy_request *request = question->request;
 	const char *group = NULL;
@@ -102,7 +102,7 @@ static void decide_group(
 		return;
 	}
 	switch (provider_policy_group_find(question->facts->provider, request->from.site,
-		request->to.site, request->class, &group)) {
+	        request->to.site, request->class, &group)) {
 	case POLICY_GROUP_FOUND:
 		set_name(decision->group, group);
 		permit(result, REASON_GROUP_OK, group);
@@ -116,16 +116,16 @@ static void decide_group(
 	}
 }
 
-static void decide_class(
-	const struct question *question, struct policy_layer_result *result, struct decision *decision)
+static void decide_class(const struct question *question, struct policy_layer_result *result,
+        struct decision *decision)
 {
 	const struct policy_request *request = question->request;
 	struct policy_class class;
 
 	if (!question->facts->provider) {
 		deny(result, REASON_PROVIDER_POLICY_MISSING, "");
-	} else if (provider_policy_class_get(
-			   question->facts->provider, request->class, &class) != 0) {
+	} else if (provider_policy_class_get(question->facts->provider, request->class, &class) !=
+	           0) {
 		deny(result, REASON_CLASS_NOT_OFFERED, "");
 	} else if (request->duration_sec > class.duration_sec) {
 		deny_limit(result, REASON_CLASS_DURATION, NULL, class.duration_sec);
@@ -139,7 +139,7 @@ static void decide_class(
 
 /* What the rules of the site say; its host is known and in its place. */
 static void decide_rules(const struct question *question, const struct site_policy *policy,
-	struct policy_layer_result *result, struct decision *decision, char *out_rule)
+        struct policy_layer_result *result, struct decision *decision, char *out_rule)
 {
 	static const enum policy_reason reasons[] = {
 		[SITE_POLICY_NO_PAIR] = REASON_SITE_NO_RULE,
@@ -167,13 +167,12 @@ static void decide_rules(const struct question *question, const struct site_poli
 }
 
 static void decide_site(const struct question *question, bool initiator,
-	struct policy_layer_result *result, struct decision *decision)
+        struct policy_layer_result *result, struct decision *decision)
 {
 	const struct policy_facts *facts = question->facts;
 	const struct site_policy *policy =
-		initiator ? facts->initiator_policy : facts->responder_policy;
-	const struct host_ref *own =
-		initiator ? &question->request->from : &question->request->to;
+	        initiator ? facts->initiator_policy : facts->responder_policy;
+	const struct host_ref *own = initiator ? &question->request->from : &question->request->to;
 	struct policy_host host;
 
 	if (!policy) {
@@ -181,34 +180,34 @@ static void decide_site(const struct question *question, bool initiator,
 		return;
 	}
 	*(initiator ? &decision->initiator_version : &decision->responder_version) =
-		site_policy_version(policy);
+	        site_policy_version(policy);
 	if (strcmp(site_policy_site(policy), own->site) != 0) {
 		deny(result, REASON_SITE_POLICY_FOREIGN, site_policy_site(policy));
 	} else if (site_policy_host_get(policy, own->host, &host) != 0) {
 		deny(result, REASON_SITE_HOST_UNKNOWN, own->host);
 	} else if (facts->provider &&
-		   !provider_policy_site_contains(facts->provider, own->site, host.service)) {
+	           !provider_policy_site_contains(facts->provider, own->site, host.service)) {
 		deny(result, REASON_SITE_HOST_ADDRESS, address_print(host.service).text);
 	} else {
 		decide_rules(question, policy, result, decision,
-			initiator ? decision->initiator_rule : decision->responder_rule);
+		        initiator ? decision->initiator_rule : decision->responder_rule);
 	}
 }
 
-static void decide_initiator_site(
-	const struct question *question, struct policy_layer_result *result, struct decision *decision)
+static void decide_initiator_site(const struct question *question,
+        struct policy_layer_result *result, struct decision *decision)
 {
 	decide_site(question, true, result, decision);
 }
 
-static void decide_responder_site(
-	const struct question *question, struct policy_layer_result *result, struct decision *decision)
+static void decide_responder_site(const struct question *question,
+        struct policy_layer_result *result, struct decision *decision)
 {
 	decide_site(question, false, result, decision);
 }
 
-static void decide_accreditation(
-	const struct question *question, struct policy_layer_result *result, struct decision *decision)
+static void decide_accreditation(const struct question *question,
+        struct policy_layer_result *result, struct decision *decision)
 {
 	const struct policy_facts *facts = question->facts;
 	const struct {
@@ -229,7 +228,7 @@ static void decide_accreditation(
 		}
 		if (parts[i].fact != FACT_YES) {
 			deny(result, parts[i].reason,
-				parts[i].fact == FACT_NO ? "not accredited" : "not known");
+			        parts[i].fact == FACT_NO ? "not accredited" : "not known");
 			return;
 		}
 		known = true;
@@ -263,8 +262,8 @@ static const char *certificate_state_name(enum certificate_state state)
 	return "not known";
 }
 
-static void decide_certificates(
-	const struct question *question, struct policy_layer_result *result, struct decision *decision)
+static void decide_certificates(const struct question *question, struct policy_layer_result *result,
+        struct decision *decision)
 {
 	const struct policy_facts *facts = question->facts;
 	const struct {
@@ -315,8 +314,8 @@ static bool fact_known(enum policy_fact fact)
 	return fact == FACT_YES || fact == FACT_NO;
 }
 
-static void decide_gateways(
-	const struct question *question, struct policy_layer_result *result, struct decision *decision)
+static void decide_gateways(const struct question *question, struct policy_layer_result *result,
+        struct decision *decision)
 {
 	const struct policy_end_facts *initiator = &question->facts->initiator;
 	const struct policy_end_facts *responder = &question->facts->responder;
@@ -331,13 +330,13 @@ static void decide_gateways(
 		deny(result, REASON_GATEWAYS_BOTH_NAT, "");
 	} else {
 		decision->ike =
-			responder->behind_nat == FACT_YES ? GRANT_RESPONDER : GRANT_INITIATOR;
+		        responder->behind_nat == FACT_YES ? GRANT_RESPONDER : GRANT_INITIATOR;
 		permit(result, REASON_GATEWAYS_OK, "");
 	}
 }
 
-static void decide_window(
-	const struct question *question, struct policy_layer_result *result, struct decision *decision)
+static void decide_window(const struct question *question, struct policy_layer_result *result,
+        struct decision *decision)
 {
 	const struct policy_window *window = &question->facts->window;
 	int64_t asked_sec = question->request->duration_sec;
@@ -368,7 +367,7 @@ static void decide_window(
 /* In the order of enum policy_layer. A new layer is a row here, one in explain.c, its facts and
  * its reasons. */
 static void (*const layers[LAYER_COUNT])(const struct question *question,
-	struct policy_layer_result *result, struct decision *decision) = {
+        struct policy_layer_result *result, struct decision *decision) = {
 	[LAYER_PROVIDER] = decide_provider,
 	[LAYER_GROUP] = decide_group,
 	[LAYER_CLASS] = decide_class,
@@ -391,7 +390,7 @@ static bool request_valid(const struct policy_request *request)
 }
 
 struct decision policy_decide(
-	const struct policy_request *request, const struct policy_facts *facts, int64_t now)
+        const struct policy_request *request, const struct policy_facts *facts, int64_t now)
 {
 	struct decision decision = { .duration_sec = GRANT_SEC_MAX, .lease_sec = LEASE_SEC_MAX };
 	const struct question question = { request, facts, now };
@@ -428,7 +427,7 @@ enum policy_layer decision_denied_by(const struct decision *decision)
 {
 	for (int i = 0; i < LAYER_COUNT; i++) {
 		if (decision->layers[i].consulted &&
-			decision->layers[i].verdict != VERDICT_PERMIT) {
+		        decision->layers[i].verdict != VERDICT_PERMIT) {
 			return (enum policy_layer)i;
 		}
 	}

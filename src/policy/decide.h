@@ -76,7 +76,8 @@ struct policy_end_facts {
 	enum certificate_state device, service; /* tier 1 and tier 2 certificate of the gateway */
 	enum policy_fact maker_accredited;
 	enum gateway_state gateway;
-	enum policy_fact behind_nat; /* unknown denies; both yes is refused; FOREIGN counts as unknown */
+	enum policy_fact
+	        behind_nat; /* unknown denies; both yes is refused; FOREIGN counts as unknown */
 };
 
 /* Where the connection must lie in time. Zero: not known. */
@@ -151,7 +152,7 @@ enum policy_reason {
 	REASON_WINDOW_MISSING,
 	REASON_WINDOW_EARLY,
 	REASON_WINDOW_OVER,
-	REASON_WINDOW_LENGTH, /* longer than GRANT_SEC_MAX */
+	REASON_WINDOW_LENGTH,   /* longer than GRANT_SEC_MAX */
 	REASON_WINDOW_DURATION, /* what is asked for does not fit into it */
 
 	REASON_COUNT,
@@ -163,11 +164,13 @@ struct policy_layer_result {
 	bool consulted; /* false: another's (REASON_FOREIGN) */
 	enum verdict verdict;
 	enum policy_reason reason;
-	char detail[POLICY_DETAIL_BYTES_MAX]; /* the thing: a rule, a group, a state, a limit; or "" */
+	char detail[POLICY_DETAIL_BYTES_MAX]; /* the thing: a rule, a group, a state, a limit; or ""
+	                                       */
 };
 
 struct decision {
-	enum verdict verdict; /* permit only if every consulted layer permits and one was consulted */
+	enum verdict
+	        verdict; /* permit only if every consulted layer permits and one was consulted */
 	struct policy_layer_result layers[LAYER_COUNT];
 	/* What holds of the connection. All zero or empty where nothing that was consulted says so;
 	 * not to be used when the verdict is deny. */
@@ -182,7 +185,7 @@ struct decision {
 /* Decides at the time `now` (microseconds of wall time). Never fails: the answer is the value. A
  * window counts from CLOCK_SKEW_SEC_MAX before its start, never after its end. */
 struct decision policy_decide(
-	const struct policy_request *request, const struct policy_facts *facts, int64_t now);
+        const struct policy_request *request, const struct policy_facts *facts, int64_t now);
 
 /* The first layer that denies, or LAYER_COUNT. */
 enum policy_layer decision_denied_by(const struct decision *decision);

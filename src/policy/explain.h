@@ -15,9 +15,9 @@ const char *policy_reason_name(enum policy_reason reason);
 
 /* Adds the sentence for one layer, without an end of line. */
 void policy_reason_print(const struct decision *decision, enum policy_layer layer,
-	const struct policy_request *request, enum policy_language language, struct buf *out);
+        const struct policy_request *request, enum policy_language language, struct buf *out);
 
 /* Adds the whole answer: what was asked, the verdict, one line a layer, and for a permit what
  * holds. At most 20 lines. */
 void policy_explain_print(const struct decision *decision, const struct policy_request *request,
-	enum policy_language language, struct buf *out);
+        enum policy_language language, struct buf *out);

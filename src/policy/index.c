@@ -43,7 +43,7 @@ static uint32_t name_slot(const struct name_index *index, const char *name)
 	uint32_t at = (uint32_t)hash_name(name) & mask;
 
 	while (index->slots[at] != 0 &&
-		strcmp(name_index_text(index, index->slots[at] - 1), name) != 0) {
+	        strcmp(name_index_text(index, index->slots[at] - 1), name) != 0) {
 		at = (at + 1) & mask;
 	}
 	return at;

@@ -9,7 +9,7 @@
 
 /* Adds "line 12: FAILED: expected permit: reason" for one test and counts it. */
 static void count_test(const struct policy_request *request, const struct policy_facts *facts,
-	bool permit, unsigned line, struct policy_test_result *result, struct buf *report)
+        bool permit, unsigned line, struct policy_test_result *result, struct buf *report)
 {
 	struct decision decision = policy_decide(request, facts, 0);
 	bool passed = (decision.verdict == VERDICT_PERMIT) == permit;
@@ -17,7 +17,7 @@ static void count_test(const struct policy_request *request, const struct policy
 	enum policy_layer layer = decision_denied_by(&decision);
 
 	buf_add_format(&text, "line %u: %s%s", line, passed ? "ok: " : "FAILED: expected ",
-		permit ? "permit" : "deny");
+	        permit ? "permit" : "deny");
 	for (int i = 0; layer == LAYER_COUNT && i < LAYER_COUNT; i++) {
 		if (decision.layers[i].consulted) {
 			layer = (enum policy_layer)i;
@@ -41,11 +41,11 @@ static void set_name(char *out, const char *name)
 }
 
 struct policy_test_result provider_policy_test_run(
-	const struct provider_policy *policy, struct buf *report)
+        const struct provider_policy *policy, struct buf *report)
 {
 	struct policy_facts facts = {
 		.foreign = LAYERS_ALL & ~(LAYER_BIT(LAYER_PROVIDER) | LAYER_BIT(LAYER_GROUP) |
-						LAYER_BIT(LAYER_CLASS)),
+		                                LAYER_BIT(LAYER_CLASS)),
 		.provider = policy,
 	};
 	struct policy_test_result result = { 0 };
@@ -53,13 +53,15 @@ struct policy_test_result provider_policy_test_run(
 	for (size_t i = 0; i < policy->test_count; i++) {
 		const struct provider_policy_test *test = &policy->tests[i];
 		/* The provider's policy speaks of sites; any host and port stands for all. */
-		struct policy_request request = { .class = test->class, .from.host = "host",
-			.to.host = "host", .protocol = PROTOCOL_ICMP };
+		struct policy_request request = { .class = test->class,
+			.from.host = "host",
+			.to.host = "host",
+			.protocol = PROTOCOL_ICMP };
 
 		set_name(request.from.site,
-			name_index_text(&policy->names, policy->sites[test->from].name));
+		        name_index_text(&policy->names, policy->sites[test->from].name));
 		set_name(request.to.site,
-			name_index_text(&policy->names, policy->sites[test->to].name));
+		        name_index_text(&policy->names, policy->sites[test->to].name));
 		count_test(&request, &facts, test->permit, test->line, &result, report);
 	}
 	return result;
@@ -71,8 +73,9 @@ struct policy_test_result site_policy_test_run(const struct site_policy *policy,
 
 	for (size_t i = 0; i < policy->test_count; i++) {
 		const struct site_policy_test *test = &policy->tests[i];
-		struct policy_request request = { .class = test->class, .protocol = test->protocol,
-			.port = test->port };
+		struct policy_request request = {
+			.class = test->class, .protocol = test->protocol, .port = test->port
+		};
 		struct policy_facts facts = { 0 };
 		bool outbound;
 
@@ -83,7 +86,7 @@ struct policy_test_result site_policy_test_run(const struct site_policy *policy,
 		outbound = strcmp(request.from.site, policy->site) == 0;
 		*(outbound ? &facts.initiator_policy : &facts.responder_policy) = policy;
 		facts.foreign = LAYERS_ALL &
-				~LAYER_BIT(outbound ? LAYER_INITIATOR_SITE : LAYER_RESPONDER_SITE);
+		                ~LAYER_BIT(outbound ? LAYER_INITIATOR_SITE : LAYER_RESPONDER_SITE);
 		count_test(&request, &facts, test->permit, test->line, &result, report);
 	}
 	return result;

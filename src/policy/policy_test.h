@@ -18,5 +18,6 @@ struct policy_test_result {
 /* Runs all tests and adds one line for each to `report` (which may be NULL):
  * "line 12: ok: deny from …" or "line 12: FAILED: expected permit: …" with the reason. */
 struct policy_test_result provider_policy_test_run(
-	const struct provider_policy *policy, struct buf *report);
-struct policy_test_result site_policy_test_run(const struct site_policy *policy, struct buf *report);
+        const struct provider_policy *policy, struct buf *report);
+struct policy_test_result site_policy_test_run(
+        const struct site_policy *policy, struct buf *report);

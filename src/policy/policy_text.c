@@ -13,8 +13,7 @@
 /* What of a wrong word is repeated to the reader. */
 #define FOUND_BYTES_MAX 60
 
-int policy_place_wrong(
-	unsigned line, unsigned column, struct err *err, const char *format, ...)
+int policy_place_wrong(unsigned line, unsigned column, struct err *err, const char *format, ...)
 {
 	char text[ERR_TEXT_BYTES_MAX];
 	va_list args;
@@ -45,10 +44,10 @@ int policy_text_expected(const struct policy_text *text, struct err *err, const 
 		const struct policy_word *word = &text->words[text->at];
 
 		return policy_place_wrong(word->line, word->column, err,
-			"expected %s, found \"%.*s\"", what, FOUND_BYTES_MAX, word->text);
+		        "expected %s, found \"%.*s\"", what, FOUND_BYTES_MAX, word->text);
 	}
 	return policy_place_wrong(last->line, last->column + (unsigned)strlen(last->text), err,
-		"expected %s, found the end of the statement", what);
+	        "expected %s, found the end of the statement", what);
 }
 
 /* The length of the UTF-8 sequence at `at` (RFC 3629), 0 when it is none or a directional control
@@ -59,15 +58,19 @@ static size_t sequence_bytes(const unsigned char *at, size_t left)
 		unsigned char first, last, low, high;
 		size_t count;
 	} forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
+		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 },
+		{ 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
+		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(forms); i++) {
 		if (at[0] < forms[i].first || at[0] > forms[i].last || left < forms[i].count ||
-			at[1] < forms[i].low || at[1] > forms[i].high) {
+		        at[1] < forms[i].low || at[1] > forms[i].high) {
 			continue;
 		}
 		for (size_t k = 2; k < forms[i].count; k++) {
@@ -76,7 +79,7 @@ static size_t sequence_bytes(const unsigned char *at, size_t left)
 			}
 		}
 		if (at[0] == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xaa && at[2] <= 0xae) ||
-					     (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9))) {
+		                             (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9))) {
 			return 0;
 		}
 		return forms[i].count;
@@ -106,22 +109,21 @@ static int check_bytes(const char *bytes, size_t count, struct err *err)
 			step = sequence_bytes((const unsigned char *)bytes + i, count - i);
 		}
 		if (step == 0 || byte == 0x7f || (byte < 0x20 && byte != '\t') ||
-			(byte >= 0x80 && !in_comment)) {
-			return policy_place_wrong(line, column, err,
-				"the byte 0x%02x may not be here", byte);
+		        (byte >= 0x80 && !in_comment)) {
+			return policy_place_wrong(
+			        line, column, err, "the byte 0x%02x may not be here", byte);
 		}
 		column += (unsigned)step;
 		i += step;
 		if (column > POLICY_LINE_BYTES_MAX + 1) {
 			return policy_place_wrong(line, POLICY_LINE_BYTES_MAX + 1, err,
-				"a line has at most %d bytes", POLICY_LINE_BYTES_MAX);
+			        "a line has at most %d bytes", POLICY_LINE_BYTES_MAX);
 		}
 	}
 	return 0;
 }
 
-int policy_text_open(
-	struct policy_text *text, const char *bytes, size_t count, struct err *err)
+int policy_text_open(struct policy_text *text, const char *bytes, size_t count, struct err *err)
 {
 	int r;
 
@@ -211,8 +213,8 @@ int policy_text_next(struct policy_text *text, struct err *err)
 		add_line(text);
 		if (indented && text->word_count > 0) {
 			return policy_place_wrong(text->line, text->words[0].column, err,
-				"expected a statement, found a line that starts with a blank and "
-				"has none above to go on with");
+			        "expected a statement, found a line that starts with a blank and "
+			        "has none above to go on with");
 		}
 	}
 	while (text->word_count > 0 && line_continues(text)) {
@@ -247,7 +249,7 @@ int policy_text_keyword(struct policy_text *text, const char *keyword, struct er
 }
 
 int policy_text_name(
-	struct policy_text *text, const char *what, const char **ret_name, struct err *err)
+        struct policy_text *text, const char *what, const char **ret_name, struct err *err)
 {
 	const char *word = policy_text_peek(text);
 
@@ -259,8 +261,8 @@ int policy_text_name(
 	return 0;
 }
 
-int policy_text_count(struct policy_text *text, const char *what, uint64_t max,
-	uint64_t *ret_count, struct err *err)
+int policy_text_count(struct policy_text *text, const char *what, uint64_t max, uint64_t *ret_count,
+        struct err *err)
 {
 	const char *word = policy_text_peek(text);
 
@@ -272,7 +274,7 @@ int policy_text_count(struct policy_text *text, const char *what, uint64_t max,
 }
 
 int policy_text_duration(
-	struct policy_text *text, int64_t sec_max, int64_t *ret_sec, struct err *err)
+        struct policy_text *text, int64_t sec_max, int64_t *ret_sec, struct err *err)
 {
 	AUTO_BUF struct buf what = BUF(ERR_TEXT_BYTES_MAX);
 	const char *word = policy_text_peek(text);
@@ -291,7 +293,7 @@ int policy_text_address(struct policy_text *text, struct address *ret_address, s
 	const char *word = policy_text_peek(text);
 
 	if (!word || address_parse(word, ret_address) != 0 ||
-		address_scope(*ret_address) == ADDRESS_UNUSABLE) {
+	        address_scope(*ret_address) == ADDRESS_UNUSABLE) {
 		return policy_text_expected(text, err, "the IP address of a host");
 	}
 	text->at++;
@@ -304,7 +306,7 @@ int policy_text_prefix(struct policy_text *text, struct prefix *ret_prefix, stru
 
 	/* Shorter than /8 is never one provider's: it would be everything (A12). */
 	if (!word || prefix_parse(word, ret_prefix) != 0 || ret_prefix->bits < 8 ||
-		address_scope(ret_prefix->address) == ADDRESS_UNUSABLE) {
+	        address_scope(ret_prefix->address) == ADDRESS_UNUSABLE) {
 		return policy_text_expected(text, err, "an address prefix such as 100.64.2.0/24");
 	}
 	text->at++;
@@ -344,7 +346,9 @@ int policy_text_expectation(struct policy_text *text, bool *ret_permit, struct e
 
 int policy_text_end(struct policy_text *text, struct err *err)
 {
-	return text->at == text->word_count ? 0 : policy_text_expected(text, err, "the end of the statement");
+	return text->at == text->word_count
+	               ? 0
+	               : policy_text_expected(text, err, "the end of the statement");
 }
 
 /* Outcome 1: there is no further statement, or it does not start with `keyword`. */
@@ -354,37 +358,37 @@ static int open_statement(struct policy_text *text, const char *keyword, struct 
 
 	if (r == 2) {
 		return policy_place_wrong(text->line + 1, 1, err,
-			"expected \"%s\", found the end of the text", keyword);
+		        "expected \"%s\", found the end of the text", keyword);
 	}
 	return r == 0 ? policy_text_keyword(text, keyword, err) : r;
 }
 
 int policy_text_heading(struct policy_text *text, const char *kind, const char *owner,
-	char *out_name, uint64_t *ret_version, struct err *err)
+        char *out_name, uint64_t *ret_version, struct err *err)
 {
 	const char *name = NULL;
 	int r;
 
 	if ((r = open_statement(text, "sekisho", err)) != 0 ||
-		(r = policy_text_keyword(text, kind, err)) != 0 ||
-		(r = policy_text_keyword(text, "1", err)) != 0 ||
-		(r = policy_text_end(text, err)) != 0 ||
-		(r = open_statement(text, owner, err)) != 0 ||
-		(r = policy_text_name(text, "a name", &name, err)) != 0 ||
-		(r = policy_text_end(text, err)) != 0) {
+	        (r = policy_text_keyword(text, kind, err)) != 0 ||
+	        (r = policy_text_keyword(text, "1", err)) != 0 ||
+	        (r = policy_text_end(text, err)) != 0 ||
+	        (r = open_statement(text, owner, err)) != 0 ||
+	        (r = policy_text_name(text, "a name", &name, err)) != 0 ||
+	        (r = policy_text_end(text, err)) != 0) {
 		return r;
 	}
 	memcpy(out_name, name, strlen(name) + 1);
 	if ((r = open_statement(text, "version", err)) != 0 ||
-		(r = policy_text_count(
-			 text, "a version from 1 on", INT64_MAX, ret_version, err)) != 0) {
+	        (r = policy_text_count(text, "a version from 1 on", INT64_MAX, ret_version, err)) !=
+	                0) {
 		return r;
 	}
 	return policy_text_end(text, err);
 }
 
 int policy_text_limits(
-	struct policy_text *text, int64_t *duration_sec, uint32_t *lease_sec, struct err *err)
+        struct policy_text *text, int64_t *duration_sec, uint32_t *lease_sec, struct err *err)
 {
 	int64_t lease;
 	int r;

@@ -36,7 +36,7 @@ size_t provider_policy_site_count(const struct provider_policy *policy)
 }
 
 void provider_policy_site_at(
-	const struct provider_policy *policy, size_t index, struct policy_site *ret_site)
+        const struct provider_policy *policy, size_t index, struct policy_site *ret_site)
 {
 	const struct provider_policy_site *site = &policy->sites[index];
 
@@ -56,7 +56,7 @@ uint32_t provider_policy_site_find(const struct provider_policy *policy, const c
 }
 
 int provider_policy_site_get(
-	const struct provider_policy *policy, const char *site, struct policy_site *ret_site)
+        const struct provider_policy *policy, const char *site, struct policy_site *ret_site)
 {
 	uint32_t position = provider_policy_site_find(policy, site);
 
@@ -68,7 +68,7 @@ int provider_policy_site_get(
 }
 
 bool provider_policy_site_contains(
-	const struct provider_policy *policy, const char *site, struct address address)
+        const struct provider_policy *policy, const char *site, struct address address)
 {
 	uint32_t position = provider_policy_site_find(policy, site);
 
@@ -77,7 +77,7 @@ bool provider_policy_site_contains(
 	}
 	for (uint32_t i = 0; i < policy->sites[position].prefix_count; i++) {
 		const struct prefix *prefix =
-			&policy->prefixes[policy->sites[position].prefixes + i].prefix;
+		        &policy->prefixes[policy->sites[position].prefixes + i].prefix;
 
 		if (prefix_contains(*prefix, address)) {
 			return true;
@@ -87,7 +87,7 @@ bool provider_policy_site_contains(
 }
 
 int provider_policy_class_get(const struct provider_policy *policy, enum service_class class,
-	struct policy_class *ret_class)
+        struct policy_class *ret_class)
 {
 	const struct provider_policy_class *found;
 
@@ -101,7 +101,7 @@ int provider_policy_class_get(const struct provider_policy *policy, enum service
 }
 
 enum policy_group_match provider_policy_group_find(const struct provider_policy *policy,
-	const char *site, const char *other, enum service_class class, const char **ret_group)
+        const char *site, const char *other, enum service_class class, const char **ret_group)
 {
 	uint32_t fewer = provider_policy_site_find(policy, site);
 	uint32_t more = provider_policy_site_find(policy, other);
@@ -122,7 +122,7 @@ enum policy_group_match provider_policy_group_find(const struct provider_policy 
 		const struct provider_policy_group *group = &policy->groups[at];
 
 		if (pair_index_find(&policy->memberships, provider_policy_key(more, at)) ==
-			INDEX_NONE) {
+		        INDEX_NONE) {
 			continue;
 		}
 		if (service_class_info(class) && (group->classes & 1U << class)) {
@@ -138,17 +138,17 @@ enum policy_group_match provider_policy_group_find(const struct provider_policy 
 }
 
 int provider_policy_check(
-	const struct provider_policy *policy, uint64_t active_version, struct err *err)
+        const struct provider_policy *policy, uint64_t active_version, struct err *err)
 {
 	struct policy_test_result result;
 
 	if (policy->version <= active_version) {
 		return err_set(err, 1, "version %ju is not above the active version %ju",
-			(uintmax_t)policy->version, (uintmax_t)active_version);
+		        (uintmax_t)policy->version, (uintmax_t)active_version);
 	}
 	if (policy->group_count == 0) {
 		return err_set(err, 1,
-			"the policy has no group: nobody could reach anybody any more (lock-out)");
+		        "the policy has no group: nobody could reach anybody any more (lock-out)");
 	}
 	result = provider_policy_test_run(policy, NULL);
 	return result.failed == 0 ? 0 : err_set(err, 1, "%s", result.first_failed.text);
@@ -166,21 +166,22 @@ static void print_word(const char *word, size_t *line_start, struct buf *out)
 }
 
 static void print_group(const struct provider_policy *policy,
-	const struct provider_policy_group *group, struct buf *out)
+        const struct provider_policy_group *group, struct buf *out)
 {
 	size_t line_start = out->count;
 
 	buf_add_format(out, "group %s sites", name_index_text(&policy->names, group->name));
 	for (uint32_t i = 0; i < group->member_count; i++) {
 		const struct provider_policy_site *site =
-			&policy->sites[policy->members[group->members + i]];
+		        &policy->sites[policy->members[group->members + i]];
 
 		print_word(name_index_text(&policy->names, site->name), &line_start, out);
 	}
 	print_word("classes", &line_start, out);
-	for (int class = SERVICE_CLASS_NONE + 1; class < SERVICE_CLASS_COUNT; class++) {
+	for (int class = SERVICE_CLASS_NONE + 1; class < SERVICE_CLASS_COUNT; class ++) {
 		if (group->classes & 1U << class) {
-			print_word(service_class_name((enum service_class)class), &line_start, out);
+			print_word(
+			        service_class_name((enum service_class) class), &line_start, out);
 		}
 	}
 	buf_add_text(out, "\n");
@@ -194,7 +195,7 @@ static void print_sites(const struct provider_policy *policy, struct buf *out)
 		buf_add_format(out, "site %s prefix", name_index_text(&policy->names, site->name));
 		for (uint32_t k = 0; k < site->prefix_count; k++) {
 			buf_add_format(out, " %s",
-				prefix_print(policy->prefixes[site->prefixes + k].prefix).text);
+			        prefix_print(policy->prefixes[site->prefixes + k].prefix).text);
 		}
 		buf_add_text(out, "\n");
 	}
@@ -203,17 +204,17 @@ static void print_sites(const struct provider_policy *policy, struct buf *out)
 void provider_policy_print(const struct provider_policy *policy, struct buf *out)
 {
 	buf_add_format(out, "sekisho provider-policy 1\nprovider %s\nversion %ju\n",
-		policy->provider, (uintmax_t)policy->version);
+	        policy->provider, (uintmax_t)policy->version);
 	for (size_t i = 0; i < policy->pool_count; i++) {
 		buf_add_format(out, "pool %s\n", prefix_print(policy->pools[i]).text);
 	}
 	print_sites(policy, out);
-	for (int class = SERVICE_CLASS_NONE + 1; class < SERVICE_CLASS_COUNT; class++) {
+	for (int class = SERVICE_CLASS_NONE + 1; class < SERVICE_CLASS_COUNT; class ++) {
 		const struct provider_policy_class *offered = &policy->classes[class];
 
 		if (offered->offered) {
 			buf_add_format(
-				out, "class %s", service_class_name((enum service_class)class));
+			        out, "class %s", service_class_name((enum service_class) class));
 			policy_limits_print(offered->duration_sec, offered->lease_sec, out);
 			buf_add_text(out, "\n");
 		}
@@ -225,9 +226,9 @@ void provider_policy_print(const struct provider_policy *policy, struct buf *out
 		const struct provider_policy_test *test = &policy->tests[i];
 
 		buf_add_format(out, "test %s from %s to %s class %s\n",
-			test->permit ? "permit" : "deny",
-			name_index_text(&policy->names, policy->sites[test->from].name),
-			name_index_text(&policy->names, policy->sites[test->to].name),
-			service_class_name(test->class));
+		        test->permit ? "permit" : "deny",
+		        name_index_text(&policy->names, policy->sites[test->from].name),
+		        name_index_text(&policy->names, policy->sites[test->to].name),
+		        service_class_name(test->class));
 	}
 }

@@ -30,7 +30,7 @@ struct provider_policy;
 /* Syntax, references and overlaps. The text is not kept. Outcome 1: wrong; err says
  * "line 7, column 12: …" and what was expected there (columns count bytes from 1). */
 int provider_policy_parse(const char *text, size_t count, struct provider_policy **ret_policy,
-	struct err *err) must_use;
+        struct err *err) must_use;
 struct provider_policy *provider_policy_free(struct provider_policy *policy);
 AUTO_DEFINE(provider_policy)
 
@@ -40,8 +40,8 @@ void provider_policy_print(const struct provider_policy *policy, struct buf *out
 /* What is asked before a policy becomes active: its version is above `active_version` (0 when
  * there is none), somebody may reach somebody (no lock-out), its tests pass. Any-to-any cannot be
  * written. Outcome 1: it may not become active, err says why. */
-int provider_policy_check(const struct provider_policy *policy, uint64_t active_version,
-	struct err *err) must_use;
+int provider_policy_check(
+        const struct provider_policy *policy, uint64_t active_version, struct err *err) must_use;
 
 const char *provider_policy_provider(const struct provider_policy *policy);
 uint64_t provider_policy_version(const struct provider_policy *policy);
@@ -58,13 +58,13 @@ struct policy_site {
 size_t provider_policy_site_count(const struct provider_policy *policy);
 /* Sites in the order of the text; index below the count. */
 void provider_policy_site_at(
-	const struct provider_policy *policy, size_t index, struct policy_site *ret_site);
+        const struct provider_policy *policy, size_t index, struct policy_site *ret_site);
 /* Outcome 1: not in this policy. */
 int provider_policy_site_get(const struct provider_policy *policy, const char *site,
-	struct policy_site *ret_site) must_use;
+        struct policy_site *ret_site) must_use;
 /* False also for a site that is not in this policy. */
 bool provider_policy_site_contains(
-	const struct provider_policy *policy, const char *site, struct address address);
+        const struct provider_policy *policy, const char *site, struct address address);
 
 struct policy_class {
 	int64_t duration_sec;
@@ -73,7 +73,7 @@ struct policy_class {
 
 /* Outcome 1: the provider does not offer this class. */
 int provider_policy_class_get(const struct provider_policy *policy, enum service_class class,
-	struct policy_class *ret_class) must_use;
+        struct policy_class *ret_class) must_use;
 
 enum policy_group_match {
 	POLICY_GROUP_NONE = 0,  /* no group has both sites */
@@ -84,4 +84,4 @@ enum policy_group_match {
 /* The group that lets two sites have a connection of a class. *ret_group is borrowed, NULL for
  * POLICY_GROUP_NONE. */
 enum policy_group_match provider_policy_group_find(const struct provider_policy *policy,
-	const char *site, const char *other, enum service_class class, const char **ret_group);
+        const char *site, const char *other, enum service_class class, const char **ret_group);

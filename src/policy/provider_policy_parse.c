@@ -15,12 +15,13 @@ static int parse_pool(struct provider_policy *policy, struct policy_text *text, 
 		return r;
 	}
 	if (policy->pool_count == POLICY_POOLS_MAX) {
-		return policy_text_wrong(text, err, "a policy has at most %d pools", POLICY_POOLS_MAX);
+		return policy_text_wrong(
+		        text, err, "a policy has at most %d pools", POLICY_POOLS_MAX);
 	}
 	for (size_t i = 0; i < policy->pool_count; i++) {
 		if (prefix_overlaps(policy->pools[i], pool)) {
 			return policy_text_wrong(text, err, "this overlaps the pool %s",
-				prefix_print(policy->pools[i]).text);
+			        prefix_print(policy->pools[i]).text);
 		}
 	}
 	policy->pools[policy->pool_count++] = pool;
@@ -28,7 +29,7 @@ static int parse_pool(struct provider_policy *policy, struct policy_text *text, 
 }
 
 static int add_prefix(struct provider_policy *policy, struct policy_text *text,
-	struct provider_policy_site *site, struct err *err)
+        struct provider_policy_site *site, struct err *err)
 {
 	const struct policy_word *word = &text->words[text->at];
 	struct provider_policy_prefix prefix = { .site = (uint32_t)policy->site_count };
@@ -49,10 +50,10 @@ static int add_prefix(struct provider_policy *policy, struct policy_text *text,
 	}
 	if (site->prefix_count == POLICY_PREFIXES_MAX) {
 		return policy_text_wrong(
-			text, err, "a site has at most %d prefixes", POLICY_PREFIXES_MAX);
+		        text, err, "a site has at most %d prefixes", POLICY_PREFIXES_MAX);
 	}
 	policy->prefixes = index_grow(
-		policy->prefixes, policy->prefix_count, &policy->prefix_room, sizeof(prefix));
+	        policy->prefixes, policy->prefix_count, &policy->prefix_room, sizeof(prefix));
 	policy->prefixes[policy->prefix_count++] = prefix;
 	site->prefix_count++;
 	return 0;
@@ -85,7 +86,7 @@ static int parse_site(struct provider_policy *policy, struct policy_text *text, 
 		return r;
 	}
 	policy->sites =
-		index_grow(policy->sites, policy->site_count, &policy->site_room, sizeof(site));
+	        index_grow(policy->sites, policy->site_count, &policy->site_room, sizeof(site));
 	policy->sites[policy->site_count++] = site;
 	return 0;
 }
@@ -103,19 +104,18 @@ static int parse_class(struct provider_policy *policy, struct policy_text *text,
 	}
 	if (policy->classes[class].offered) {
 		return policy_text_wrong(
-			text, err, "class %s is already there", service_class_name(class));
+		        text, err, "class %s is already there", service_class_name(class));
 	}
 	r = policy_text_limits(text, &duration, &lease, err);
 	if (r != 0) {
 		return r;
 	}
-	policy->classes[class] =
-		(struct provider_policy_class){ true, (uint32_t)duration, lease };
+	policy->classes[class] = (struct provider_policy_class){ true, (uint32_t)duration, lease };
 	return policy_text_end(text, err);
 }
 
 static int add_member(struct provider_policy *policy, struct policy_text *text,
-	struct provider_policy_group *group, struct err *err)
+        struct provider_policy_group *group, struct err *err)
 {
 	const char *name = NULL;
 	uint32_t site, *place;
@@ -129,14 +129,14 @@ static int add_member(struct provider_policy *policy, struct policy_text *text,
 	if (site == INDEX_NONE) {
 		return policy_text_wrong(text, err, "there is no site %s above", name);
 	}
-	place = pair_index_add(&policy->memberships,
-		provider_policy_key(site, (uint32_t)policy->group_count));
+	place = pair_index_add(
+	        &policy->memberships, provider_policy_key(site, (uint32_t)policy->group_count));
 	if (*place != INDEX_NONE) {
 		return policy_text_wrong(text, err, "site %s is already in this group", name);
 	}
 	*place = 0;
 	policy->members = index_grow(policy->members, policy->member_count, &policy->member_room,
-		sizeof(*policy->members));
+	        sizeof(*policy->members));
 	policy->members[policy->member_count++] = site;
 	policy->sites[site].group_count++;
 	group->member_count++;
@@ -144,7 +144,7 @@ static int add_member(struct provider_policy *policy, struct policy_text *text,
 }
 
 static int add_group_class(struct provider_policy *policy, struct policy_text *text,
-	struct provider_policy_group *group, struct err *err)
+        struct provider_policy_group *group, struct err *err)
 {
 	enum service_class class = SERVICE_CLASS_NONE;
 	int r;
@@ -155,11 +155,11 @@ static int add_group_class(struct provider_policy *policy, struct policy_text *t
 	}
 	if (!policy->classes[class].offered) {
 		return policy_text_wrong(
-			text, err, "there is no class %s above", service_class_name(class));
+		        text, err, "there is no class %s above", service_class_name(class));
 	}
 	if (group->classes & 1U << class) {
-		return policy_text_wrong(text, err, "class %s is already in this group",
-			service_class_name(class));
+		return policy_text_wrong(
+		        text, err, "class %s is already in this group", service_class_name(class));
 	}
 	group->classes |= 1U << class;
 	return 0;
@@ -185,8 +185,8 @@ static int parse_group(struct provider_policy *policy, struct policy_text *text,
 	r = policy_text_keyword(text, "sites", err);
 	while (r == 0 && !(group.member_count >= 2 && policy_text_take(text, "classes"))) {
 		r = group.member_count >= 2 && !policy_text_peek(text)
-			    ? policy_text_keyword(text, "classes", err)
-			    : add_member(policy, text, &group, err);
+		            ? policy_text_keyword(text, "classes", err)
+		            : add_member(policy, text, &group, err);
 	}
 	do {
 		if (r == 0) {
@@ -197,19 +197,19 @@ static int parse_group(struct provider_policy *policy, struct policy_text *text,
 		return r;
 	}
 	policy->groups =
-		index_grow(policy->groups, policy->group_count, &policy->group_room, sizeof(group));
+	        index_grow(policy->groups, policy->group_count, &policy->group_room, sizeof(group));
 	policy->groups[policy->group_count++] = group;
 	return 0;
 }
 
 static int parse_test_site(struct provider_policy *policy, struct policy_text *text,
-	const char *keyword, uint32_t *ret_site, struct err *err)
+        const char *keyword, uint32_t *ret_site, struct err *err)
 {
 	const char *name = NULL;
 	int r;
 
 	if ((r = policy_text_keyword(text, keyword, err)) != 0 ||
-		(r = policy_text_name(text, "the name of a site", &name, err)) != 0) {
+	        (r = policy_text_name(text, "the name of a site", &name, err)) != 0) {
 		return r;
 	}
 	*ret_site = provider_policy_site_find(policy, name);
@@ -225,17 +225,18 @@ static int parse_test(struct provider_policy *policy, struct policy_text *text, 
 	int r;
 
 	if (policy->test_count == POLICY_TESTS_MAX) {
-		return policy_text_wrong(text, err, "a policy has at most %d tests", POLICY_TESTS_MAX);
+		return policy_text_wrong(
+		        text, err, "a policy has at most %d tests", POLICY_TESTS_MAX);
 	}
 	if ((r = policy_text_expectation(text, &test.permit, err)) != 0 ||
-		(r = parse_test_site(policy, text, "from", &test.from, err)) != 0 ||
-		(r = parse_test_site(policy, text, "to", &test.to, err)) != 0 ||
-		(r = policy_text_keyword(text, "class", err)) != 0 ||
-		(r = policy_text_class(text, &test.class, err)) != 0) {
+	        (r = parse_test_site(policy, text, "from", &test.from, err)) != 0 ||
+	        (r = parse_test_site(policy, text, "to", &test.to, err)) != 0 ||
+	        (r = policy_text_keyword(text, "class", err)) != 0 ||
+	        (r = policy_text_class(text, &test.class, err)) != 0) {
 		return r;
 	}
 	policy->tests =
-		index_grow(policy->tests, policy->test_count, &policy->test_room, sizeof(test));
+	        index_grow(policy->tests, policy->test_count, &policy->test_room, sizeof(test));
 	policy->tests[policy->test_count++] = test;
 	return policy_text_end(text, err);
 }
@@ -244,12 +245,15 @@ static const struct {
 	const char *keyword;
 	int (*parse)(struct provider_policy *policy, struct policy_text *text, struct err *err);
 } statements[] = {
-	{ "pool", parse_pool }, { "site", parse_site }, { "class", parse_class },
-	{ "group", parse_group }, { "test", parse_test },
+	{ "pool", parse_pool },
+	{ "site", parse_site },
+	{ "class", parse_class },
+	{ "group", parse_group },
+	{ "test", parse_test },
 };
 
 static int parse_statement(
-	struct provider_policy *policy, struct policy_text *text, struct err *err)
+        struct provider_policy *policy, struct policy_text *text, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_COUNT(statements); i++) {
 		if (policy_text_take(text, statements[i].keyword)) {
@@ -291,8 +295,8 @@ static int check_overlaps(const struct provider_policy *policy, struct err *err)
 
 		if (prefix_overlaps(first->prefix, second->prefix)) {
 			r = policy_place_wrong(second->line, second->column, err,
-				"this overlaps %s of site %s", prefix_print(first->prefix).text,
-				name_index_text(&policy->names, policy->sites[first->site].name));
+			        "this overlaps %s of site %s", prefix_print(first->prefix).text,
+			        name_index_text(&policy->names, policy->sites[first->site].name));
 		}
 	}
 	free(sorted);
@@ -315,7 +319,7 @@ static void list_site_groups(struct provider_policy *policy)
 
 		for (uint32_t k = 0; k < group->member_count; k++) {
 			struct provider_policy_site *site =
-				&policy->sites[policy->members[group->members + k]];
+			        &policy->sites[policy->members[group->members + k]];
 
 			policy->site_groups[site->groups + site->group_count++] = i;
 		}
@@ -323,7 +327,7 @@ static void list_site_groups(struct provider_policy *policy)
 }
 
 int provider_policy_parse(
-	const char *bytes, size_t count, struct provider_policy **ret_policy, struct err *err)
+        const char *bytes, size_t count, struct provider_policy **ret_policy, struct err *err)
 {
 	AUTO(provider_policy) struct provider_policy *policy = mem_new(1, sizeof(*policy));
 	struct policy_text text;
@@ -334,7 +338,7 @@ int provider_policy_parse(
 		return r;
 	}
 	r = policy_text_heading(
-		&text, "provider-policy", "provider", policy->provider, &policy->version, err);
+	        &text, "provider-policy", "provider", policy->provider, &policy->version, err);
 	while (r == 0) {
 		r = policy_text_next(&text, err);
 		if (r == 0) {

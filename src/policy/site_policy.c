@@ -24,7 +24,7 @@ size_t site_policy_host_count(const struct site_policy *policy)
 }
 
 void site_policy_host_at(
-	const struct site_policy *policy, size_t index, struct policy_host *ret_host)
+        const struct site_policy *policy, size_t index, struct policy_host *ret_host)
 {
 	const struct site_policy_host *host = &policy->hosts[index];
 
@@ -34,7 +34,7 @@ void site_policy_host_at(
 }
 
 int site_policy_host_get(
-	const struct site_policy *policy, const char *name, struct policy_host *ret_host)
+        const struct site_policy *policy, const char *name, struct policy_host *ret_host)
 {
 	uint32_t number = name_index_find(&policy->names, name);
 	uint32_t position;
@@ -51,7 +51,7 @@ int site_policy_host_get(
 }
 
 static enum site_policy_match match_rule(const struct site_policy *policy,
-	const struct site_policy_rule *rule, const struct site_policy_question *question)
+        const struct site_policy_rule *rule, const struct site_policy_question *question)
 {
 	if (rule->class != question->class) {
 		return SITE_POLICY_OTHER_CLASS;
@@ -60,9 +60,8 @@ static enum site_policy_match match_rule(const struct site_policy *policy,
 		return SITE_POLICY_OTHER_PROTOCOL;
 	}
 	if (!protocol_port_valid(question->protocol, question->port) ||
-		(rule->protocol != PROTOCOL_ICMP &&
-			!port_set_contains(policy->ranges + rule->ports, rule->port_count,
-				question->port))) {
+	        (rule->protocol != PROTOCOL_ICMP && !port_set_contains(policy->ranges + rule->ports,
+	                                                    rule->port_count, question->port))) {
 		return SITE_POLICY_OTHER_PORT;
 	}
 	return SITE_POLICY_ALLOWED;
@@ -79,21 +78,21 @@ struct search {
 	const struct site_policy_rule *rule;
 };
 
-static bool rule_is_better(
-	const struct search *search, enum site_policy_match match, const struct site_policy_rule *rule)
+static bool rule_is_better(const struct search *search, enum site_policy_match match,
+        const struct site_policy_rule *rule)
 {
 	if (match != search->match) {
 		return match > search->match;
 	}
 	if (match == SITE_POLICY_ALLOWED &&
-		rule_duration_sec(rule) != rule_duration_sec(search->rule)) {
+	        rule_duration_sec(rule) != rule_duration_sec(search->rule)) {
 		return rule_duration_sec(rule) > rule_duration_sec(search->rule);
 	}
 	return rule < search->rule;
 }
 
 static void search_chain(const struct site_policy *policy, uint64_t key,
-	const struct site_policy_question *question, struct search *search)
+        const struct site_policy_question *question, struct search *search)
 {
 	uint32_t at = pair_index_find(&policy->chains, key);
 
@@ -109,7 +108,7 @@ static void search_chain(const struct site_policy *policy, uint64_t key,
 }
 
 enum site_policy_match site_policy_find(const struct site_policy *policy,
-	const struct site_policy_question *question, struct site_policy_answer *ret_answer)
+        const struct site_policy_question *question, struct site_policy_answer *ret_answer)
 {
 	bool outbound = strcmp(question->from->site, policy->site) == 0;
 	const struct host_ref *own = outbound ? question->from : question->to;
@@ -126,7 +125,7 @@ enum site_policy_match site_policy_find(const struct site_policy *policy,
 	peer_host = name_index_find(&policy->names, peer->host);
 	/* "Every host" means every host that the policy names itself. */
 	if (own_host == INDEX_NONE || peer_site == INDEX_NONE ||
-		pair_index_find(&policy->host_by_name, own_host) == INDEX_NONE) {
+	        pair_index_find(&policy->host_by_name, own_host) == INDEX_NONE) {
 		return SITE_POLICY_NO_PAIR;
 	}
 	for (int i = 0; i < 4; i++) {
@@ -135,22 +134,22 @@ enum site_policy_match site_policy_find(const struct site_policy *policy,
 
 		if (peer_or_every != INDEX_NONE) {
 			search_chain(policy,
-				site_policy_key(outbound, own_or_every, peer_site, peer_or_every),
-				question, &search);
+			        site_policy_key(outbound, own_or_every, peer_site, peer_or_every),
+			        question, &search);
 		}
 	}
 	if (search.rule) {
 		ret_answer->rule = name_index_text(&policy->names, search.rule->name);
 		ret_answer->duration_sec = rule_duration_sec(search.rule);
 		ret_answer->lease_sec =
-			search.rule->lease_sec > 0 ? search.rule->lease_sec : LEASE_SEC_MAX;
+		        search.rule->lease_sec > 0 ? search.rule->lease_sec : LEASE_SEC_MAX;
 	}
 	return search.match;
 }
 
 /* The ports that the rules of one chain open together, whatever their class. */
 static size_t count_open_ports(
-	const struct site_policy *policy, uint32_t chain, enum protocol protocol)
+        const struct site_policy *policy, uint32_t chain, enum protocol protocol)
 {
 	uint8_t open[(UINT16_MAX + 1) / 8] = { 0 };
 	size_t count = 0;
@@ -172,8 +171,7 @@ static size_t count_open_ports(
 
 /* Every host to every host, or a star with every port: then the rules decide nothing any more
  * (A42). Ports are counted over all rules of a pair, so that cutting the range up does not help. */
-static int check_any_to_any(
-	const struct site_policy *policy, uint32_t position, struct err *err)
+static int check_any_to_any(const struct site_policy *policy, uint32_t position, struct err *err)
 {
 	const struct site_policy_rule *rule = &policy->rules[position];
 	const char *name = name_index_text(&policy->names, rule->name);
@@ -183,21 +181,21 @@ static int check_any_to_any(
 
 	if (own_every && peer_every) {
 		return err_set(err, 1,
-			"rule %s joins every host of %s with every host here (any-to-any): name "
-			"the hosts on one side at least",
-			name, peer);
+		        "rule %s joins every host of %s with every host here (any-to-any): name "
+		        "the hosts on one side at least",
+		        name, peer);
 	}
 	chain = pair_index_find(&policy->chains,
-		site_policy_key(rule->outbound, rule->own_host, rule->peer_site, rule->peer_host));
+	        site_policy_key(rule->outbound, rule->own_host, rule->peer_site, rule->peer_host));
 	if ((!own_every && !peer_every) || chain != position ||
-		(count_open_ports(policy, chain, PROTOCOL_TCP) < UINT16_MAX &&
-			count_open_ports(policy, chain, PROTOCOL_UDP) < UINT16_MAX)) {
+	        (count_open_ports(policy, chain, PROTOCOL_TCP) < UINT16_MAX &&
+	                count_open_ports(policy, chain, PROTOCOL_UDP) < UINT16_MAX)) {
 		return 0;
 	}
 	return err_set(err, 1,
-		"rule %s, together with others for the same pair, opens every port between every "
-		"host of %s and %s (any-to-any): name the ports or the hosts",
-		name, own_every ? policy->site : peer, own_every ? peer : policy->site);
+	        "rule %s, together with others for the same pair, opens every port between every "
+	        "host of %s and %s (any-to-any): name the ports or the hosts",
+	        name, own_every ? policy->site : peer, own_every ? peer : policy->site);
 }
 
 int site_policy_check(const struct site_policy *policy, uint64_t active_version, struct err *err)
@@ -207,12 +205,12 @@ int site_policy_check(const struct site_policy *policy, uint64_t active_version,
 
 	if (policy->version <= active_version) {
 		return err_set(err, 1, "version %ju is not above the active version %ju",
-			(uintmax_t)policy->version, (uintmax_t)active_version);
+		        (uintmax_t)policy->version, (uintmax_t)active_version);
 	}
 	if (policy->rule_count == 0) {
 		return err_set(err, 1,
-			"the policy allows nothing and would lock the site out: to close it now, "
-			"cut its connections");
+		        "the policy allows nothing and would lock the site out: to close it now, "
+		        "cut its connections");
 	}
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		r = check_any_to_any(policy, (uint32_t)i, err);
@@ -225,7 +223,7 @@ int site_policy_check(const struct site_policy *policy, uint64_t active_version,
 }
 
 static void print_reference(
-	const struct site_policy *policy, uint32_t site, uint32_t host, struct buf *out)
+        const struct site_policy *policy, uint32_t site, uint32_t host, struct buf *out)
 {
 	const char *name = name_index_text(&policy->names, site);
 
@@ -236,19 +234,19 @@ static void print_reference(
 }
 
 static void print_rule(
-	const struct site_policy *policy, const struct site_policy_rule *rule, struct buf *out)
+        const struct site_policy *policy, const struct site_policy_rule *rule, struct buf *out)
 {
 	uint32_t own_site = name_index_find(&policy->names, policy->site);
 
 	buf_add_format(out, "allow %s from ", name_index_text(&policy->names, rule->name));
 	print_reference(policy, rule->outbound ? own_site : rule->peer_site,
-		rule->outbound ? rule->own_host : rule->peer_host, out);
+	        rule->outbound ? rule->own_host : rule->peer_host, out);
 	buf_add_text(out, " to ");
 	print_reference(policy, rule->outbound ? rule->peer_site : own_site,
-		rule->outbound ? rule->peer_host : rule->own_host, out);
+	        rule->outbound ? rule->peer_host : rule->own_host, out);
 	buf_add_format(out, " class %s protocol %s",
-		service_class_name((enum service_class)rule->class),
-		protocol_name((enum protocol)rule->protocol));
+	        service_class_name((enum service_class)rule->class),
+	        protocol_name((enum protocol)rule->protocol));
 	if (rule->port_count > 0) {
 		buf_add_text(out, " port ");
 		port_set_print(policy->ranges + rule->ports, rule->port_count, out);
@@ -260,13 +258,13 @@ static void print_rule(
 void site_policy_print(const struct site_policy *policy, struct buf *out)
 {
 	buf_add_format(out, "sekisho site-policy 1\nsite %s\nversion %ju\n", policy->site,
-		(uintmax_t)policy->version);
+	        (uintmax_t)policy->version);
 	for (size_t i = 0; i < policy->host_count; i++) {
 		const struct site_policy_host *host = &policy->hosts[i];
 
 		buf_add_format(out, "host %s address %s service %s\n",
-			name_index_text(&policy->names, host->name),
-			address_print(host->address).text, address_print(host->service).text);
+		        name_index_text(&policy->names, host->name),
+		        address_print(host->address).text, address_print(host->service).text);
 	}
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		print_rule(policy, &policy->rules[i], out);
@@ -279,7 +277,7 @@ void site_policy_print(const struct site_policy *policy, struct buf *out)
 		buf_add_text(out, " to ");
 		print_reference(policy, test->sites[1], test->hosts[1], out);
 		buf_add_format(out, " class %s protocol %s", service_class_name(test->class),
-			protocol_name(test->protocol));
+		        protocol_name(test->protocol));
 		if (test->port > 0) {
 			buf_add_format(out, " port %u", test->port);
 		}

@@ -59,7 +59,7 @@ struct site_policy {
 };
 
 static inline uint64_t site_policy_key(
-	bool outbound, uint32_t own_host, uint32_t peer_site, uint32_t peer_host)
+        bool outbound, uint32_t own_host, uint32_t peer_site, uint32_t peer_host)
 {
 	return (uint64_t)outbound << (3 * NUMBER_BITS) | (uint64_t)own_host << (2 * NUMBER_BITS) |
 	       (uint64_t)peer_site << NUMBER_BITS | peer_host;

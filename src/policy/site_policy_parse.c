@@ -29,45 +29,46 @@ static int parse_host(struct site_policy *policy, struct policy_text *text, stru
 		return policy_text_wrong(text, err, "host %s is already there", name);
 	}
 	if (policy->host_count == POLICY_HOSTS_MAX) {
-		return policy_text_wrong(text, err, "a policy has at most %d hosts", POLICY_HOSTS_MAX);
+		return policy_text_wrong(
+		        text, err, "a policy has at most %d hosts", POLICY_HOSTS_MAX);
 	}
 	*place = (uint32_t)policy->host_count;
 	if ((r = policy_text_keyword(text, "address", err)) != 0 ||
-		(r = policy_text_address(text, &host.address, err)) != 0) {
+	        (r = policy_text_address(text, &host.address, err)) != 0) {
 		return r;
 	}
 	for (size_t i = 0; i < policy->host_count; i++) {
 		if (address_equal(policy->hosts[i].address, host.address)) {
 			return policy_text_wrong(text, err, "host %s has this address already",
-				name_index_text(&policy->names, policy->hosts[i].name));
+			        name_index_text(&policy->names, policy->hosts[i].name));
 		}
 	}
 	if ((r = policy_text_keyword(text, "service", err)) != 0 ||
-		(r = policy_text_address(text, &host.service, err)) != 0) {
+	        (r = policy_text_address(text, &host.service, err)) != 0) {
 		return r;
 	}
 	for (size_t i = 0; i < policy->host_count; i++) {
 		if (address_equal(policy->hosts[i].service, host.service)) {
 			return policy_text_wrong(text, err,
-				"host %s has this service address already",
-				name_index_text(&policy->names, policy->hosts[i].name));
+			        "host %s has this service address already",
+			        name_index_text(&policy->names, policy->hosts[i].name));
 		}
 	}
 	if (host.address.family != host.service.family) {
 		return policy_text_wrong(text, err,
-			"the address and the service address must be of one family: they are "
-			"mapped one to one");
+		        "the address and the service address must be of one family: they are "
+		        "mapped one to one");
 	}
 	policy->hosts =
-		index_grow(policy->hosts, policy->host_count, &policy->host_room, sizeof(host));
+	        index_grow(policy->hosts, policy->host_count, &policy->host_room, sizeof(host));
 	policy->hosts[policy->host_count++] = host;
 	return policy_text_end(text, err);
 }
 
-/* Splits SITE/HOST, SITE/ with a star, HOST and *; `own_site` where there is no slash. Outcome 1: not a
- * reference. */
+/* Splits SITE/HOST, SITE/ with a star, HOST and *; `own_site` where there is no slash. Outcome 1:
+ * not a reference. */
 static int split_reference(
-	const char *word, const char *own_site, struct host_ref *ret_ref, bool *ret_every)
+        const char *word, const char *own_site, struct host_ref *ret_ref, bool *ret_every)
 {
 	const char *slash = strchr(word, '/');
 	const char *host = slash ? slash + 1 : word;
@@ -88,7 +89,7 @@ static int split_reference(
 }
 
 static int parse_side(struct site_policy *policy, struct policy_text *text, bool star_allowed,
-	struct side *ret_side, struct err *err)
+        struct side *ret_side, struct err *err)
 {
 	const char *word = policy_text_peek(text);
 	struct side side = { 0 };
@@ -97,13 +98,13 @@ static int parse_side(struct site_policy *policy, struct policy_text *text, bool
 	if (word && strncmp(word, "*/", 2) == 0) {
 		text->at++;
 		return policy_text_wrong(text, err,
-			"the site must be named: a rule for every site would be any-to-any");
+		        "the site must be named: a rule for every site would be any-to-any");
 	}
 	if (!word || split_reference(word, policy->site, &ref, &side.every) != 0 ||
-		(side.every && !star_allowed)) {
+	        (side.every && !star_allowed)) {
 		return policy_text_expected(text, err,
-			star_allowed ? "a host as SITE/HOST, SITE/*, HOST or *"
-				     : "a host as SITE/HOST or HOST");
+		        star_allowed ? "a host as SITE/HOST, SITE/*, HOST or *"
+		                     : "a host as SITE/HOST or HOST");
 	}
 	text->at++;
 	side.own = strcmp(ref.site, policy->site) == 0;
@@ -111,9 +112,8 @@ static int parse_side(struct site_policy *policy, struct policy_text *text, bool
 		uint32_t name = name_index_find(&policy->names, ref.host);
 
 		if (name == INDEX_NONE ||
-			pair_index_find(&policy->host_by_name, name) == INDEX_NONE) {
-			return policy_text_wrong(
-				text, err, "there is no host %s above", ref.host);
+		        pair_index_find(&policy->host_by_name, name) == INDEX_NONE) {
+			return policy_text_wrong(text, err, "there is no host %s above", ref.host);
 		}
 	}
 	side.site = name_index_add(&policy->names, ref.site);
@@ -124,26 +124,26 @@ static int parse_side(struct site_policy *policy, struct policy_text *text, bool
 
 /* "from REF to REF class", exactly one of the two of the own site. */
 static int parse_pair(struct site_policy *policy, struct policy_text *text, bool star_allowed,
-	struct side sides[2], struct err *err)
+        struct side sides[2], struct err *err)
 {
 	int r;
 
 	if ((r = policy_text_keyword(text, "from", err)) != 0 ||
-		(r = parse_side(policy, text, star_allowed, &sides[0], err)) != 0 ||
-		(r = policy_text_keyword(text, "to", err)) != 0 ||
-		(r = parse_side(policy, text, star_allowed, &sides[1], err)) != 0) {
+	        (r = parse_side(policy, text, star_allowed, &sides[0], err)) != 0 ||
+	        (r = policy_text_keyword(text, "to", err)) != 0 ||
+	        (r = parse_side(policy, text, star_allowed, &sides[1], err)) != 0) {
 		return r;
 	}
 	if (sides[0].own == sides[1].own) {
 		return policy_text_wrong(text, err, "%s",
-			sides[0].own ? "both sides are of this site: a connection joins two sites"
-				     : "one side must be of this site");
+		        sides[0].own ? "both sides are of this site: a connection joins two sites"
+		                     : "one side must be of this site");
 	}
 	return policy_text_keyword(text, "class", err);
 }
 
-static int parse_ports(struct site_policy *policy, struct policy_text *text, struct site_policy_rule *rule,
-	struct err *err)
+static int parse_ports(struct site_policy *policy, struct policy_text *text,
+        struct site_policy_rule *rule, struct err *err)
 {
 	struct port_set set;
 	int r;
@@ -157,14 +157,14 @@ static int parse_ports(struct site_policy *policy, struct policy_text *text, str
 	}
 	if (!policy_text_peek(text) || port_set_parse(policy_text_peek(text), &set) != 0) {
 		return policy_text_expected(
-			text, err, "ports such as 104 or 104,11112 or 5000-5010 (at most 16)");
+		        text, err, "ports such as 104 or 104,11112 or 5000-5010 (at most 16)");
 	}
 	text->at++;
 	rule->ports = (uint32_t)policy->range_count;
 	rule->port_count = (uint8_t)set.count;
 	for (size_t i = 0; i < set.count; i++) {
-		policy->ranges = index_grow(policy->ranges, policy->range_count, &policy->range_room,
-			sizeof(*policy->ranges));
+		policy->ranges = index_grow(policy->ranges, policy->range_count,
+		        &policy->range_room, sizeof(*policy->ranges));
 		policy->ranges[policy->range_count++] = set.ranges[i];
 	}
 	return 0;
@@ -174,11 +174,12 @@ static int parse_ports(struct site_policy *policy, struct policy_text *text, str
 static void add_rule(struct site_policy *policy, struct site_policy_rule rule)
 {
 	uint32_t *chain = pair_index_add(&policy->chains,
-		site_policy_key(rule.outbound, rule.own_host, rule.peer_site, rule.peer_host));
+	        site_policy_key(rule.outbound, rule.own_host, rule.peer_site, rule.peer_host));
 
 	rule.next = *chain;
 	*chain = (uint32_t)policy->rule_count;
-	policy->rules = index_grow(policy->rules, policy->rule_count, &policy->rule_room, sizeof(rule));
+	policy->rules =
+	        index_grow(policy->rules, policy->rule_count, &policy->rule_room, sizeof(rule));
 	policy->rules[policy->rule_count++] = rule;
 }
 
@@ -204,23 +205,24 @@ static int parse_rule(struct site_policy *policy, struct policy_text *text, stru
 		return policy_text_wrong(text, err, "rule %s is already there", name);
 	}
 	if (policy->rule_count == POLICY_RULES_MAX) {
-		return policy_text_wrong(text, err, "a policy has at most %d rules", POLICY_RULES_MAX);
+		return policy_text_wrong(
+		        text, err, "a policy has at most %d rules", POLICY_RULES_MAX);
 	}
 	*place = (uint32_t)policy->rule_count;
 	if ((r = parse_pair(policy, text, true, sides, err)) != 0 ||
-		(r = policy_text_class(text, &class, err)) != 0 ||
-		(r = policy_text_keyword(text, "protocol", err)) != 0 ||
-		(r = policy_text_protocol(text, &protocol, err)) != 0) {
+	        (r = policy_text_class(text, &class, err)) != 0 ||
+	        (r = policy_text_keyword(text, "protocol", err)) != 0 ||
+	        (r = policy_text_protocol(text, &protocol, err)) != 0) {
 		return r;
 	}
 	rule.outbound = sides[0].own;
 	rule.own_host = sides[rule.outbound ? 0 : 1].host;
 	rule.peer_site = sides[rule.outbound ? 1 : 0].site;
 	rule.peer_host = sides[rule.outbound ? 1 : 0].host;
-	rule.class = (uint8_t)class;
+	rule.class = (uint8_t) class;
 	rule.protocol = (uint8_t)protocol;
 	if ((r = parse_ports(policy, text, &rule, err)) != 0 ||
-		(r = policy_text_limits(text, &duration, &lease, err)) != 0) {
+	        (r = policy_text_limits(text, &duration, &lease, err)) != 0) {
 		return r;
 	}
 	rule.duration_sec = (uint32_t)duration;
@@ -237,19 +239,20 @@ static int parse_test(struct site_policy *policy, struct policy_text *text, stru
 	int r;
 
 	if (policy->test_count == POLICY_TESTS_MAX) {
-		return policy_text_wrong(text, err, "a policy has at most %d tests", POLICY_TESTS_MAX);
+		return policy_text_wrong(
+		        text, err, "a policy has at most %d tests", POLICY_TESTS_MAX);
 	}
 	if ((r = policy_text_expectation(text, &test.permit, err)) != 0 ||
-		(r = parse_pair(policy, text, false, sides, err)) != 0 ||
-		(r = policy_text_class(text, &test.class, err)) != 0 ||
-		(r = policy_text_keyword(text, "protocol", err)) != 0 ||
-		(r = policy_text_protocol(text, &test.protocol, err)) != 0) {
+	        (r = parse_pair(policy, text, false, sides, err)) != 0 ||
+	        (r = policy_text_class(text, &test.class, err)) != 0 ||
+	        (r = policy_text_keyword(text, "protocol", err)) != 0 ||
+	        (r = policy_text_protocol(text, &test.protocol, err)) != 0) {
 		return r;
 	}
 	if (test.protocol != PROTOCOL_ICMP &&
-		((r = policy_text_keyword(text, "port", err)) != 0 ||
-			(r = policy_text_count(text, "one port from 1 to 65535", UINT16_MAX, &port,
-				 err)) != 0)) {
+	        ((r = policy_text_keyword(text, "port", err)) != 0 ||
+	                (r = policy_text_count(
+	                         text, "one port from 1 to 65535", UINT16_MAX, &port, err)) != 0)) {
 		return r;
 	}
 	test.port = (uint16_t)port;
@@ -258,7 +261,7 @@ static int parse_test(struct site_policy *policy, struct policy_text *text, stru
 		test.hosts[i] = sides[i].host;
 	}
 	policy->tests =
-		index_grow(policy->tests, policy->test_count, &policy->test_room, sizeof(test));
+	        index_grow(policy->tests, policy->test_count, &policy->test_room, sizeof(test));
 	policy->tests[policy->test_count++] = test;
 	return policy_text_end(text, err);
 }
@@ -278,7 +281,7 @@ static int parse_statement(struct site_policy *policy, struct policy_text *text,
 }
 
 int site_policy_parse(
-	const char *bytes, size_t count, struct site_policy **ret_policy, struct err *err)
+        const char *bytes, size_t count, struct site_policy **ret_policy, struct err *err)
 {
 	AUTO(site_policy) struct site_policy *policy = mem_new(1, sizeof(*policy));
 	struct policy_text text;
@@ -288,8 +291,7 @@ int site_policy_parse(
 	if (r != 0) {
 		return r;
 	}
-	r = policy_text_heading(
-		&text, "site-policy", "site", policy->site, &policy->version, err);
+	r = policy_text_heading(&text, "site-policy", "site", policy->site, &policy->version, err);
 	while (r == 0) {
 		r = policy_text_next(&text, err);
 		if (r == 0) {

@@ -55,7 +55,7 @@ static const char *const sql[SQL_COUNT] = {
 		"SELECT * FROM procedures WHERE maker = ? AND gateway > ? ORDER BY gateway LIMIT ?",
 	[SQL_STEP_PUT] = "INSERT INTO procedure_steps VALUES (?, ?, ?, ?, ?)",
 	[SQL_STEP_LIST] = "SELECT * FROM procedure_steps WHERE gateway = ? ORDER BY step",
-	[SQL_ENROLMENT_PUT] = "INSERT OR REPLACE INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[SQL_ENROLMENT_PUT] = "INSERT OR REPLACE INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[SQL_ENROLMENT_GET] = "SELECT * FROM enrolments WHERE id = ?",
 	[SQL_ENROLMENT_GET_GATEWAY] =
 		"SELECT * FROM enrolments WHERE gateway = ? ORDER BY id DESC LIMIT 1",

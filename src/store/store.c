@@ -57,7 +57,8 @@ static const struct column step_columns[] = { ROW_CHARS(store_step, gateway),
 
 static const struct column enrolment_columns[] = { ROW_CHARS(store_enrolment, id),
 	ROW_CHARS(store_enrolment, gateway), ROW_BYTES(store_enrolment, csr),
-	ROW_HASH(store_enrolment, csr_hash), ROW_CHARS(store_enrolment, state),
+	ROW_HASH(store_enrolment, csr_hash), ROW_BYTES(store_enrolment, tbs),
+	ROW_CHARS(store_enrolment, state),
 	ROW_NUMBER(store_enrolment, created_usec), ROW_NUMBER(store_enrolment, decided_usec),
 	ROW_CHARS(store_enrolment, decided_by), ROW_CHARS(store_enrolment, certificate_serial),
 	ROW_END };

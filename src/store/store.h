@@ -116,6 +116,7 @@ struct store_enrolment {
 	char gateway[NAME_BYTES_MAX + 1];
 	struct buf csr;
 	uint8_t csr_hash[STORE_HASH_BYTES];
+	struct buf tbs; /* what was approved, byte for byte (A07); empty before */
 	char state[STORE_WORD_BYTES_MAX + 1]; /* "waiting", "approved", "refused", "issued" */
 	int64_t created_usec, decided_usec;
 	char decided_by[STORE_TEXT_BYTES_MAX + 1];

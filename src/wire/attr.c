@@ -13,7 +13,7 @@ int attr_message_next(const uint8_t **bytes, size_t *count, const struct nlmsghd
 	}
 	assert_always((uintptr_t)*bytes % NLMSG_ALIGNTO == 0);
 	if (*count < sizeof(*message) || message->nlmsg_len < sizeof(*message) ||
-		message->nlmsg_len > *count) {
+	        message->nlmsg_len > *count) {
 		return 2;
 	}
 	/* The last message need not be padded. */

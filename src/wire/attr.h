@@ -19,14 +19,14 @@ struct attr_table {
 	const struct nlattr *attrs[ATTR_TABLE_COUNT];
 };
 
-/* Takes a whole message from the front of `bytes` (4-byte aligned). Outcome 1: nothing more; outcome
- * 2: what is left is not a message. */
-int attr_message_next(const uint8_t **bytes, size_t *count,
-	const struct nlmsghdr **ret_message) must_use;
+/* Takes a whole message from the front of `bytes` (4-byte aligned). Outcome 1: nothing more;
+ * outcome 2: what is left is not a message. */
+int attr_message_next(
+        const uint8_t **bytes, size_t *count, const struct nlmsghdr **ret_message) must_use;
 
 /* Attributes behind a header of `header_bytes`, or inside an attribute. Outcome 1: malformed. */
-int attr_message(const struct nlmsghdr *message, size_t header_bytes,
-	struct attr_table *ret) must_use;
+int attr_message(
+        const struct nlmsghdr *message, size_t header_bytes, struct attr_table *ret) must_use;
 int attr_nested(const struct nlattr *nest, struct attr_table *ret) must_use;
 
 /* The next attribute at the front of `bytes`. Outcome 1: nothing more; outcome 2: malformed. */

@@ -11,8 +11,8 @@
 
 #define NSEC_PER_USEC 1000
 
-static void encode_request(struct buf *out, uint16_t type, uint16_t flags, uint32_t mark,
-	uint32_t sequence)
+static void encode_request(
+        struct buf *out, uint16_t type, uint16_t flags, uint32_t mark, uint32_t sequence)
 {
 	uint8_t *room = buf_reserve(out, 128);
 	struct nlmsghdr *message;
@@ -55,7 +55,7 @@ static int decode_protocol(const struct nlattr *nest, struct conntrack_tuple *tu
 	echo = attr_has(&table, CTA_PROTO_ICMP_TYPE, 1);
 	if (echo) {
 		tuple->port = (uint16_t)(attr_u8(&table, CTA_PROTO_ICMP_TYPE) << 8 |
-			attr_u8(&table, CTA_PROTO_ICMP_CODE));
+		                         attr_u8(&table, CTA_PROTO_ICMP_CODE));
 		tuple->source_port = attr_u16(&table, CTA_PROTO_ICMP_ID);
 	} else {
 		tuple->port = attr_u16(&table, CTA_PROTO_DST_PORT);
@@ -70,7 +70,7 @@ static int decode_tuple(const struct nlattr *nest, struct conntrack_tuple *tuple
 	struct attr_table table, ip;
 
 	if (attr_nested(nest, &table) != 0 || !table.attrs[CTA_TUPLE_IP] ||
-		attr_nested(table.attrs[CTA_TUPLE_IP], &ip) != 0) {
+	        attr_nested(table.attrs[CTA_TUPLE_IP], &ip) != 0) {
 		return 1;
 	}
 	if (!attr_has(&ip, CTA_IP_V4_SRC, 4) || !attr_has(&ip, CTA_IP_V4_DST, 4)) {
@@ -78,7 +78,8 @@ static int decode_tuple(const struct nlattr *nest, struct conntrack_tuple *tuple
 	}
 	tuple->source.s_addr = attr_raw32(&ip, CTA_IP_V4_SRC);
 	tuple->destination.s_addr = attr_raw32(&ip, CTA_IP_V4_DST);
-	return table.attrs[CTA_TUPLE_PROTO] ? decode_protocol(table.attrs[CTA_TUPLE_PROTO], tuple) : 1;
+	return table.attrs[CTA_TUPLE_PROTO] ? decode_protocol(table.attrs[CTA_TUPLE_PROTO], tuple)
+	                                    : 1;
 }
 
 static int decode_counters(const struct nlattr *nest, uint64_t *ret_packets, uint64_t *ret_bytes)
@@ -118,8 +119,11 @@ static int decode_flow(const struct nlmsghdr *message, struct conntrack_flow *fl
 	}
 	flow->mark = attr_u32(&table, CTA_MARK);
 	flow->id = attr_u32(&table, CTA_ID);
-	if (r != 0 || decode_counters(table.attrs[CTA_COUNTERS_ORIG], &flow->packets_out, &flow->bytes_out) ||
-		decode_counters(table.attrs[CTA_COUNTERS_REPLY], &flow->packets_in, &flow->bytes_in)) {
+	if (r != 0 ||
+	        decode_counters(
+	                table.attrs[CTA_COUNTERS_ORIG], &flow->packets_out, &flow->bytes_out) ||
+	        decode_counters(
+	                table.attrs[CTA_COUNTERS_REPLY], &flow->packets_in, &flow->bytes_in)) {
 		return 2;
 	}
 	if (table.attrs[CTA_TIMESTAMP]) {
@@ -149,7 +153,7 @@ static int decode(const struct nlmsghdr *message, struct conntrack_flow *flow)
 		return decode_flow(message, flow);
 	case IPCTNL_MSG_CT_NEW:
 		flow->kind = message->nlmsg_flags & (NLM_F_CREATE | NLM_F_EXCL) ? CONNTRACK_NEW
-										: CONNTRACK_UPDATE;
+		                                                                : CONNTRACK_UPDATE;
 		return decode_flow(message, flow);
 	default:
 		return 0;

@@ -18,9 +18,9 @@ enum conntrack_kind {
 	CONNTRACK_NEW,
 	CONNTRACK_UPDATE, /* also an entry of a list */
 	CONNTRACK_DESTROY,
-	CONNTRACK_ACK,    /* .error: 0 or a negative errno */
-	CONNTRACK_DONE,   /* the end of a list */
-	CONNTRACK_OTHER,  /* not IPv4, or not conntrack */
+	CONNTRACK_ACK,   /* .error: 0 or a negative errno */
+	CONNTRACK_DONE,  /* the end of a list */
+	CONNTRACK_OTHER, /* not IPv4, or not conntrack */
 };
 
 struct conntrack_tuple {
@@ -42,7 +42,8 @@ struct conntrack_flow {
 	int64_t start_usec, stop_usec;   /* wall clock; 0 unknown */
 };
 
-/* Deletes every flow with `mark`, which must not be 0: without a mark the kernel would delete all. */
+/* Deletes every flow with `mark`, which must not be 0: without a mark the kernel would delete all.
+ */
 void conntrack_cut_encode(struct buf *out, uint32_t mark, uint32_t sequence);
 /* Asks for all IPv4 flows with `mark`; 0 for all flows. */
 void conntrack_list_encode(struct buf *out, uint32_t mark, uint32_t sequence);

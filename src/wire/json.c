@@ -79,7 +79,7 @@ int json_parse(const void *bytes, size_t count, json_t **ret_value, struct err *
 	if (!value) {
 		assert_always(json_error_code(&error) != json_error_out_of_memory);
 		return err_set(err, 1, "line %d, column %d: %s", error.line, error.column,
-			parse_error(&error));
+		        parse_error(&error));
 	}
 	*ret_value = value;
 	return 0;
@@ -94,7 +94,7 @@ static int add_dumped(const char *bytes, size_t count, void *context)
 void json_print(const json_t *value, struct buf *out)
 {
 	int r = json_dump_callback(
-		value, add_dumped, out, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	        value, add_dumped, out, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
 
 	assert_always(r == 0); /* only out of memory or a tree that contains itself */
 }
@@ -135,7 +135,7 @@ static bool one_line(const char *text)
 			return false;
 		}
 		if (*at == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xa8 && at[2] <= 0xae) ||
-					   (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9))) {
+		                           (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9))) {
 			return false;
 		}
 	}
@@ -151,22 +151,22 @@ static uint64_t field_max(const struct json_field *field)
 }
 
 static int read_name(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	const char *text = json_string_value(value);
 
 	if (!text || !name_valid(text)) {
 		return err_set(err, 1,
-			"must be a name: lower-case letters, digits and hyphens, from a letter on, "
-			"at most %d",
-			NAME_BYTES_MAX);
+		        "must be a name: lower-case letters, digits and hyphens, from a letter on, "
+		        "at most %d",
+		        NAME_BYTES_MAX);
 	}
 	memcpy(place, text, strlen(text) + 1);
 	return 0;
 }
 
 static int read_id(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	const char *text = json_string_value(value);
 
@@ -178,65 +178,65 @@ static int read_id(
 }
 
 static int read_text(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	const char *text = json_string_value(value);
 
 	assert_always(field->max > 0);
 	if (!text || json_string_length(value) < field->min ||
-		json_string_length(value) > field->max || !one_line(text)) {
+	        json_string_length(value) > field->max || !one_line(text)) {
 		return err_set(err, 1, "must be one line of text of %ju to %ju bytes",
-			(uintmax_t)field->min, (uintmax_t)field->max);
+		        (uintmax_t)field->min, (uintmax_t)field->max);
 	}
 	memcpy(place, text, json_string_length(value) + 1);
 	return 0;
 }
 
 static int read_string(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	if (!json_is_string(value) || json_string_length(value) < field->min ||
-		json_string_length(value) > field_max(field)) {
-		return err_set(err, 1, "must be a text of %ju to %ju bytes",
-			(uintmax_t)field->min, (uintmax_t)field_max(field));
+	        json_string_length(value) > field_max(field)) {
+		return err_set(err, 1, "must be a text of %ju to %ju bytes", (uintmax_t)field->min,
+		        (uintmax_t)field_max(field));
 	}
 	*(const char **)place = json_string_value(value);
 	return 0;
 }
 
 static int read_hex(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	const char *text = json_string_value(value);
 	size_t count = text ? json_string_length(value) : 0;
 
 	assert_always(field->max > 0);
 	if (!text || count < field->min || count > field->max || count % 2 != 0 ||
-		strspn(text, "0123456789abcdef") != count) {
+	        strspn(text, "0123456789abcdef") != count) {
 		return err_set(err, 1,
-			"must be %ju to %ju lower-case hex digits, an even number of them",
-			(uintmax_t)field->min, (uintmax_t)field->max);
+		        "must be %ju to %ju lower-case hex digits, an even number of them",
+		        (uintmax_t)field->min, (uintmax_t)field->max);
 	}
 	memcpy(place, text, count + 1);
 	return 0;
 }
 
 static int read_count(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	json_int_t number = json_integer_value(value);
 
 	if (!json_is_integer(value) || number < 0 || (uint64_t)number < field->min ||
-		(uint64_t)number > field_max(field)) {
+	        (uint64_t)number > field_max(field)) {
 		return err_set(err, 1, "must be a whole number from %ju to %ju",
-			(uintmax_t)field->min, (uintmax_t)field_max(field));
+		        (uintmax_t)field->min, (uintmax_t)field_max(field));
 	}
 	*(uint64_t *)place = (uint64_t)number;
 	return 0;
 }
 
 static int read_time(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	const char *text = json_string_value(value);
 
@@ -247,7 +247,7 @@ static int read_time(
 }
 
 static int read_bool(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	if (!json_is_boolean(value)) {
 		return err_set(err, 1, "must be true or false");
@@ -257,7 +257,7 @@ static int read_bool(
 }
 
 static int read_choice(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	const char *text = json_string_value(value);
 	AUTO_BUF struct buf list = BUF(ERR_TEXT_BYTES_MAX / 2);
@@ -273,7 +273,7 @@ static int read_choice(
 }
 
 static int read_base64(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	const char *text = json_string_value(value);
 	struct buf *out = place;
@@ -281,34 +281,34 @@ static int read_base64(
 	buf_clear(out);
 	*out = BUF(field_max(field));
 	if (!text || base64_parse(text, json_string_length(value), out) != 0 ||
-		out->count < field->min) {
-		return err_set(err, 1, "must be base64 of %ju to %ju bytes",
-			(uintmax_t)field->min, (uintmax_t)field_max(field));
+	        out->count < field->min) {
+		return err_set(err, 1, "must be base64 of %ju to %ju bytes", (uintmax_t)field->min,
+		        (uintmax_t)field_max(field));
 	}
 	return 0;
 }
 
 static int read_list(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	if (!json_is_array(value) || json_array_size(value) < field->min ||
-		json_array_size(value) > field_max(field)) {
+	        json_array_size(value) > field_max(field)) {
 		return err_set(err, 1, "must be a list of %ju to %ju items", (uintmax_t)field->min,
-			(uintmax_t)field_max(field));
+		        (uintmax_t)field_max(field));
 	}
 	*(const json_t **)place = value;
 	return 0;
 }
 
 static int read_any(
-	const struct json_field *field, const json_t *value, void *place, struct err *err)
+        const struct json_field *field, const json_t *value, void *place, struct err *err)
 {
 	*(const json_t **)place = value;
 	return 0;
 }
 
 typedef int field_reader(
-	const struct json_field *field, const json_t *value, void *place, struct err *err);
+        const struct json_field *field, const json_t *value, void *place, struct err *err);
 
 static field_reader *const readers[] = {
 	[FIELD_NAME] = read_name,
@@ -327,10 +327,10 @@ static field_reader *const readers[] = {
 };
 
 static int read_object(const json_t *object, const struct json_field *fields, void *target,
-	const struct path *path, struct err *err);
+        const struct path *path, struct err *err);
 
 static int read_field(const struct json_field *field, const json_t *value, void *target,
-	const struct path *path, struct err *err)
+        const struct path *path, struct err *err)
 {
 	void *place = (uint8_t *)target + field->offset;
 	struct path member = { path, field->key };
@@ -352,7 +352,7 @@ static int read_field(const struct json_field *field, const json_t *value, void 
 }
 
 static int read_object(const json_t *object, const struct json_field *fields, void *target,
-	const struct path *path, struct err *err)
+        const struct path *path, struct err *err)
 {
 	const char *key;
 	json_t *value;
@@ -386,7 +386,7 @@ static int read_object(const json_t *object, const struct json_field *fields, vo
 }
 
 static int read_top(const json_t *object, const struct json_field *fields, void *target,
-	const char *key, struct err *err)
+        const char *key, struct err *err)
 {
 	struct path path = { NULL, key };
 	int r = read_object(object, fields, target, &path, err);
@@ -398,13 +398,13 @@ static int read_top(const json_t *object, const struct json_field *fields, void 
 }
 
 int json_fields(
-	const json_t *object, const struct json_field *fields, void *target, struct err *err)
+        const json_t *object, const struct json_field *fields, void *target, struct err *err)
 {
 	return read_top(object, fields, target, NULL, err);
 }
 
 int json_read(const void *bytes, size_t count, const struct json_field *fields, void *target,
-	json_t **ret_object, struct err *err)
+        json_t **ret_object, struct err *err)
 {
 	AUTO_JSON json_t *object = NULL;
 	int r;
@@ -434,7 +434,7 @@ void json_fields_clear(const struct json_field *fields, void *target)
 }
 
 int json_item_fields(const json_t *list, const char *key, size_t index,
-	const struct json_field *fields, void *target, struct err *err)
+        const struct json_field *fields, void *target, struct err *err)
 {
 	const json_t *item = json_array_get(list, index);
 	char path[PATH_BYTES_MAX];
@@ -445,15 +445,15 @@ int json_item_fields(const json_t *list, const char *key, size_t index,
 }
 
 int json_item_string(const json_t *list, const char *key, size_t index, size_t bytes_max,
-	const char **ret_text, struct err *err)
+        const char **ret_text, struct err *err)
 {
 	const json_t *item = json_array_get(list, index);
 
 	assert_always(item != NULL);
 	if (!json_is_string(item) || json_string_length(item) < 1 ||
-		json_string_length(item) > bytes_max) {
-		return err_set(err, 1, "%s[%zu]: must be a text of 1 to %zu bytes", key, index,
-			bytes_max);
+	        json_string_length(item) > bytes_max) {
+		return err_set(
+		        err, 1, "%s[%zu]: must be a text of 1 to %zu bytes", key, index, bytes_max);
 	}
 	*ret_text = json_string_value(item);
 	return 0;

@@ -60,7 +60,7 @@ struct json_field {
 	bool required;
 	uint64_t min;
 	uint64_t max; /* 0: 2^63-1 for counts, JSON_BYTES_MAX for strings, base64 and lists; has to
-			 be given for FIELD_TEXT and FIELD_HEX, whose place it sizes */
+	                 be given for FIELD_TEXT and FIELD_HEX, whose place it sizes */
 	const struct json_field *fields; /* FIELD_OBJECT */
 	const char *const *choices;      /* FIELD_CHOICE */
 	bool nullable;
@@ -75,12 +75,12 @@ struct json_field {
  * Outcome 1: refused, err names the path and what was expected; what was already allocated is
  * freed again. Borrowed values live as long as `object`. */
 int json_fields(const json_t *object, const struct json_field *fields, void *target,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 /* json_parse() of a document that must be an object, and json_fields() of it. *ret_object keeps the
  * borrowed values alive and is the caller's; it may be NULL when the table borrows nothing. */
 int json_read(const void *bytes, size_t count, const struct json_field *fields, void *target,
-	json_t **ret_object, struct err *err) must_use;
+        json_t **ret_object, struct err *err) must_use;
 
 /* Frees what FIELD_BASE64 fields hold in `target`. */
 void json_fields_clear(const struct json_field *fields, void *target);
@@ -88,8 +88,8 @@ void json_fields_clear(const struct json_field *fields, void *target);
 /* The same for item `index` of the list that was read as field `key` ("reports[3].type: …"). The
  * index must be below json_array_size(list). */
 int json_item_fields(const json_t *list, const char *key, size_t index,
-	const struct json_field *fields, void *target, struct err *err) must_use;
+        const struct json_field *fields, void *target, struct err *err) must_use;
 
 /* Item `index` as a borrowed string of 1 to `bytes_max` bytes. Outcome 1 as above. */
 int json_item_string(const json_t *list, const char *key, size_t index, size_t bytes_max,
-	const char **ret_text, struct err *err) must_use;
+        const char **ret_text, struct err *err) must_use;

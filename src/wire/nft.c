@@ -25,7 +25,7 @@ struct lease_key {
 _Static_assert(sizeof(struct lease_key) == LEASE_KEY_BYTES, "fields are 4 bytes each");
 
 static struct nlmsghdr *start_message(struct buf *out, uint16_t type, uint16_t flags,
-	uint32_t sequence, uint8_t family, uint16_t resource)
+        uint32_t sequence, uint8_t family, uint16_t resource)
 {
 	uint8_t *room = buf_reserve(out, MESSAGE_ROOM);
 	struct nlmsghdr *message;
@@ -51,11 +51,12 @@ static void end_message(struct buf *out, const struct nlmsghdr *message)
 void nft_batch_start(struct nft_batch *batch, const char *table, uint32_t sequence)
 {
 	assert_always(sequence != 0 && strlen(table) <= NFT_NAME_BYTES_MAX);
-	*batch = (struct nft_batch){ .out = BUF(NFT_BATCH_BYTES_MAX), .first_sequence = sequence,
-		.sequence = sequence };
+	*batch = (struct nft_batch){
+		.out = BUF(NFT_BATCH_BYTES_MAX), .first_sequence = sequence, .sequence = sequence
+	};
 	memcpy(batch->table, table, strlen(table));
 	end_message(&batch->out, start_message(&batch->out, NFNL_MSG_BATCH_BEGIN, 0,
-		batch->sequence++, AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
+	                                 batch->sequence++, AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
 }
 
 static void put_data(struct nlmsghdr *message, uint16_t type, const void *bytes, size_t count)
@@ -84,7 +85,7 @@ static void put_change(struct nft_batch *batch, const struct change *change)
 	batch->last = batch->out.count;
 	/* Without NLM_F_EXCL: an element that is there already is not a failed batch. */
 	message = start_message(&batch->out, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
-		change->data ? NLM_F_CREATE : 0, batch->sequence++, NFPROTO_IPV4, 0);
+	        change->data ? NLM_F_CREATE : 0, batch->sequence++, NFPROTO_IPV4, 0);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, batch->table);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, change->map);
 	list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
@@ -104,8 +105,10 @@ static void put_change(struct nft_batch *batch, const struct change *change)
 static struct lease_key lease_key(const struct nft_lease *lease)
 {
 	assert_always(lease->mark != 0 && lease->port != 0);
-	return (struct lease_key){ .source = lease->source, .destination = lease->destination,
-		.protocol = lease->protocol, .port = htons(lease->port) };
+	return (struct lease_key){ .source = lease->source,
+		.destination = lease->destination,
+		.protocol = lease->protocol,
+		.port = htons(lease->port) };
 }
 
 static void count_change(struct nft_batch *batch)
@@ -114,11 +117,14 @@ static void count_change(struct nft_batch *batch)
 }
 
 void nft_lease_set(struct nft_batch *batch, const char *map, const struct nft_lease *lease,
-	uint64_t timeout_msec)
+        uint64_t timeout_msec)
 {
 	struct lease_key key = lease_key(lease);
-	struct change add = { .map = map, .key = &key, .key_bytes = sizeof(key),
-		.data = &lease->mark, .timeout_msec = timeout_msec };
+	struct change add = { .map = map,
+		.key = &key,
+		.key_bytes = sizeof(key),
+		.data = &lease->mark,
+		.timeout_msec = timeout_msec };
 	struct change delete = { .map = map, .key = &key, .key_bytes = sizeof(key) };
 
 	assert_always(timeout_msec > 0);
@@ -132,8 +138,11 @@ void nft_lease_remove(struct nft_batch *batch, const char *map, const struct nft
 {
 	struct lease_key key = lease_key(lease);
 	/* If it is not there, this one lives until the end of the batch, which is never. */
-	struct change add = { .map = map, .key = &key, .key_bytes = sizeof(key),
-		.data = &lease->mark, .timeout_msec = 1000 };
+	struct change add = { .map = map,
+		.key = &key,
+		.key_bytes = sizeof(key),
+		.data = &lease->mark,
+		.timeout_msec = 1000 };
 
 	count_change(batch);
 	put_change(batch, &add);
@@ -153,15 +162,17 @@ void nft_lease_delete(struct nft_batch *batch, const char *map, const struct nft
 void nft_pair_add(struct nft_batch *batch, const char *map, struct nft_pair pair)
 {
 	count_change(batch);
-	put_change(batch, &(struct change){ .map = map, .key = &pair.from,
-		.key_bytes = PAIR_KEY_BYTES, .data = &pair.to.s_addr });
+	put_change(batch, &(struct change){ .map = map,
+	                          .key = &pair.from,
+	                          .key_bytes = PAIR_KEY_BYTES,
+	                          .data = &pair.to.s_addr });
 }
 
 void nft_pair_delete(struct nft_batch *batch, const char *map, struct nft_pair pair)
 {
 	count_change(batch);
 	put_change(batch,
-		&(struct change){ .map = map, .key = &pair.from, .key_bytes = PAIR_KEY_BYTES });
+	        &(struct change){ .map = map, .key = &pair.from, .key_bytes = PAIR_KEY_BYTES });
 }
 
 void nft_batch_end(struct nft_batch *batch)
@@ -170,11 +181,11 @@ void nft_batch_end(struct nft_batch *batch)
 
 	assert_always(batch->last > 0);
 	last = (struct nlmsghdr *)(void *)(batch->out.bytes + batch->last);
-	/* One ack for all: hundreds would overflow the socket's receive buffer. It is sent after the
-	 * commit, so it speaks for the whole batch. */
+	/* One ack for all: hundreds would overflow the socket's receive buffer. It is sent after
+	 * the commit, so it speaks for the whole batch. */
 	last->nlmsg_flags |= NLM_F_ACK;
 	end_message(&batch->out, start_message(&batch->out, NFNL_MSG_BATCH_END, 0,
-		batch->sequence++, AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
+	                                 batch->sequence++, AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
 }
 
 void nft_batch_clear(struct nft_batch *batch)
@@ -184,8 +195,9 @@ void nft_batch_clear(struct nft_batch *batch)
 
 void nft_list_encode(struct buf *out, const char *table, const char *map, uint32_t sequence)
 {
-	struct nlmsghdr *message = start_message(out,
-		NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM, NLM_F_DUMP, sequence, NFPROTO_IPV4, 0);
+	struct nlmsghdr *message =
+	        start_message(out, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM, NLM_F_DUMP,
+	                sequence, NFPROTO_IPV4, 0);
 
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, map);
@@ -228,7 +240,7 @@ static int decode_nftables(const struct nlmsghdr *message, struct nft_message *r
 	}
 	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
 		if (kinds[i].type == type && (general->nfgen_family == NFPROTO_IPV4 ||
-				general->nfgen_family == NFPROTO_IPV6)) {
+		                                     general->nfgen_family == NFPROTO_IPV6)) {
 			ret->kind = kinds[i].kind;
 			attr_text(&table, kinds[i].table_attr, ret->table, sizeof(ret->table));
 		}
@@ -330,8 +342,8 @@ static int decode_element(const struct attr_table *table, struct nft_element *el
 		return decode_expressions(table->attrs[NFTA_SET_ELEM_EXPRESSIONS], element);
 	}
 	return table->attrs[NFTA_SET_ELEM_EXPR]
-		? decode_expression(table->attrs[NFTA_SET_ELEM_EXPR], element)
-		: 0;
+	               ? decode_expression(table->attrs[NFTA_SET_ELEM_EXPR], element)
+	               : 0;
 }
 
 int nft_element_next(struct nft_message *message, struct nft_element *ret)
@@ -355,8 +367,11 @@ int nft_element_lease(const struct nft_element *element, struct nft_lease *ret)
 		return 1;
 	}
 	memcpy(&key, element->key, sizeof(key));
-	*ret = (struct nft_lease){ .source = key.source, .destination = key.destination,
-		.protocol = key.protocol, .port = ntohs(key.port), .mark = element->data };
+	*ret = (struct nft_lease){ .source = key.source,
+		.destination = key.destination,
+		.protocol = key.protocol,
+		.port = ntohs(key.port),
+		.mark = element->data };
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * nf_tables over netlink: batches that add and remove elements of our maps, and what the kernel says
- * back. Bytes in, bytes out; no socket here. Message helpers are libmnl's.
+ * nf_tables over netlink: batches that add and remove elements of our maps, and what the kernel
+ * says back. Bytes in, bytes out; no socket here. Message helpers are libmnl's.
  *
  * A lease is an element of a map from the original direction's source, destination, protocol and
  * port to a mark, which is the connection's number. At the initiator's gateway the source is the
@@ -19,17 +19,17 @@
 
 #include "base/buf.h"
 
-#define NFT_NAME_BYTES_MAX 31      /* our own table and map names */
+#define NFT_NAME_BYTES_MAX 31 /* our own table and map names */
 #define NFT_BATCH_BYTES_MAX (128 << 10)
-#define NFT_BATCH_CHANGES_MAX 200  /* elements a batch; three messages of about 150 bytes each */
+#define NFT_BATCH_CHANGES_MAX 200 /* elements a batch; three messages of about 150 bytes each */
 
 #define NFT_PORT_ICMP_ECHO 2048 /* "port" of an ICMP echo: type 8 << 8 | code 0 */
 
 struct nft_lease {
 	struct in_addr source, destination; /* network order */
 	uint8_t protocol;                   /* IPPROTO_TCP, _UDP or _ICMP */
-	uint16_t port;                      /* destination port, host order; or NFT_PORT_ICMP_ECHO */
-	uint32_t mark;                      /* number of the connection; never 0 */
+	uint16_t port; /* destination port, host order; or NFT_PORT_ICMP_ECHO */
+	uint32_t mark; /* number of the connection; never 0 */
 };
 
 /* An element of an address to address map. */
@@ -52,10 +52,11 @@ void nft_batch_start(struct nft_batch *batch, const char *table, uint32_t sequen
  * (add + delete + add: an add alone leaves the old timeout on Linux 6.1). With another mark the
  * kernel answers -EEXIST. */
 void nft_lease_set(struct nft_batch *batch, const char *map, const struct nft_lease *lease,
-	uint64_t timeout_msec);
+        uint64_t timeout_msec);
 /* Removes a lease, there or not, if it has this mark (-EEXIST with another). */
 void nft_lease_remove(struct nft_batch *batch, const char *map, const struct nft_lease *lease);
-/* Removes a lease whatever its mark; -ENOENT (and the price of a failed batch) if it is not there. */
+/* Removes a lease whatever its mark; -ENOENT (and the price of a failed batch) if it is not there.
+ */
 void nft_lease_delete(struct nft_batch *batch, const char *map, const struct nft_lease *lease);
 void nft_pair_add(struct nft_batch *batch, const char *map, struct nft_pair pair);
 void nft_pair_delete(struct nft_batch *batch, const char *map, struct nft_pair pair);
@@ -67,22 +68,22 @@ void nft_batch_clear(struct nft_batch *batch);
 void nft_list_encode(struct buf *out, const char *table, const char *map, uint32_t sequence);
 
 enum nft_kind {
-	NFT_OTHER,          /* nothing of ours */
-	NFT_ACK,            /* .error: 0 or a negative errno */
-	NFT_DONE,           /* the end of a list; .error as above */
-	NFT_ELEMENTS,       /* .table, .set, .elements: part of a list, or elements were added */
-	NFT_ELEMENTS_GONE,  /* .table, .set, .elements: elements were removed */
-	NFT_TABLE_NEW,      /* .table */
-	NFT_TABLE_GONE,     /* .table */
-	NFT_RULES_CHANGED,  /* .table: a chain, rule, set or object was made or removed */
-	NFT_GENERATION,     /* the end of one committed change; .process */
+	NFT_OTHER,         /* nothing of ours */
+	NFT_ACK,           /* .error: 0 or a negative errno */
+	NFT_DONE,          /* the end of a list; .error as above */
+	NFT_ELEMENTS,      /* .table, .set, .elements: part of a list, or elements were added */
+	NFT_ELEMENTS_GONE, /* .table, .set, .elements: elements were removed */
+	NFT_TABLE_NEW,     /* .table */
+	NFT_TABLE_GONE,    /* .table */
+	NFT_RULES_CHANGED, /* .table: a chain, rule, set or object was made or removed */
+	NFT_GENERATION,    /* the end of one committed change; .process */
 };
 
 struct nft_message {
 	enum nft_kind kind;
 	uint32_t sequence;
-	uint32_t port;       /* netlink port of who asked or, in notifications, of who changed it */
-	bool interrupted;    /* a list that changed while it was read: ask again */
+	uint32_t port;    /* netlink port of who asked or, in notifications, of who changed it */
+	bool interrupted; /* a list that changed while it was read: ask again */
 	int error;
 	char table[64], set[64], process[32];
 	const uint8_t *elements; /* borrowed; for nft_element_next() */
@@ -96,7 +97,7 @@ int nft_message_next(const uint8_t **bytes, size_t *count, struct nft_message *r
 struct nft_element {
 	uint8_t key[16];
 	size_t key_bytes;
-	uint32_t data;        /* as stored: a mark is in host order, an address in network order */
+	uint32_t data; /* as stored: a mark is in host order, an address in network order */
 	bool has_data;
 	uint64_t timeout_msec, left_msec; /* 0: has none */
 	uint64_t packets, bytes;

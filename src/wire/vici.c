@@ -15,7 +15,7 @@
 static bool has_name(enum vici_packet_type type)
 {
 	return type == VICI_COMMAND || type == VICI_REGISTER || type == VICI_UNREGISTER ||
-		type == VICI_EVENT;
+	       type == VICI_EVENT;
 }
 
 static void put_name(struct vici_writer *writer, const char *name)
@@ -171,8 +171,8 @@ static int take_name(struct cursor *cursor, char out[VICI_NAME_BYTES_MAX + 1])
 	return 0;
 }
 
-int vici_packet_parse(const uint8_t *bytes, size_t count, struct vici_packet *ret_packet,
-	size_t *ret_used)
+int vici_packet_parse(
+        const uint8_t *bytes, size_t count, struct vici_packet *ret_packet, size_t *ret_used)
 {
 	struct cursor head = CURSOR(bytes, count), cursor;
 	uint32_t length;
@@ -244,7 +244,7 @@ int vici_read(struct vici_reader *reader, struct vici_element *ret_element)
 		return reader->depth-- > 0 ? 0 : 2;
 	}
 	if (element->type != VICI_SECTION_START && element->type != VICI_KEY_VALUE &&
-		element->type != VICI_LIST_START) {
+	        element->type != VICI_LIST_START) {
 		return 2;
 	}
 	if (take_name(&reader->cursor, element->name) != 0) {
@@ -281,12 +281,12 @@ int vici_value_unsigned(const struct vici_element *element, uint64_t *ret_value)
 	char text[24];
 
 	return vici_value_text(element, text, sizeof(text)) == 0
-		? unsigned_parse(text, UINT64_MAX, ret_value)
-		: 1;
+	               ? unsigned_parse(text, UINT64_MAX, ret_value)
+	               : 1;
 }
 
-int vici_find(const uint8_t *message, size_t message_bytes, const char *name, char *out,
-	size_t out_bytes)
+int vici_find(
+        const uint8_t *message, size_t message_bytes, const char *name, char *out, size_t out_bytes)
 {
 	struct vici_reader reader = VICI_READER(message, message_bytes);
 	struct vici_element element, found = { 0 };
@@ -294,7 +294,7 @@ int vici_find(const uint8_t *message, size_t message_bytes, const char *name, ch
 
 	while ((r = vici_read(&reader, &element)) == 0) {
 		if (reader.depth == 0 && element.type == VICI_KEY_VALUE && !found.value &&
-			strcmp(element.name, name) == 0) {
+		        strcmp(element.name, name) == 0) {
 			found = element;
 		}
 	}

@@ -17,14 +17,14 @@
 #define VICI_NAME_BYTES_MAX 255 /* the length is a u8 */
 
 enum vici_packet_type {
-	VICI_COMMAND = 0,          /* named; to charon */
-	VICI_RESPONSE = 1,         /* the answer to a command */
-	VICI_COMMAND_UNKNOWN = 2,  /* charon has no such command */
-	VICI_REGISTER = 3,         /* named; asks for an event */
-	VICI_UNREGISTER = 4,       /* named */
-	VICI_EVENT_CONFIRM = 5,    /* register or unregister was done */
-	VICI_EVENT_UNKNOWN = 6,    /* charon has no such event */
-	VICI_EVENT = 7,            /* named; an event */
+	VICI_COMMAND = 0,         /* named; to charon */
+	VICI_RESPONSE = 1,        /* the answer to a command */
+	VICI_COMMAND_UNKNOWN = 2, /* charon has no such command */
+	VICI_REGISTER = 3,        /* named; asks for an event */
+	VICI_UNREGISTER = 4,      /* named */
+	VICI_EVENT_CONFIRM = 5,   /* register or unregister was done */
+	VICI_EVENT_UNKNOWN = 6,   /* charon has no such event */
+	VICI_EVENT = 7,           /* named; an event */
 };
 
 /*
@@ -47,7 +47,7 @@ void vici_section_end(struct vici_writer *writer);
 void vici_value(struct vici_writer *writer, const char *name, const void *bytes, size_t count);
 void vici_text(struct vici_writer *writer, const char *name, const char *text);
 void vici_format(struct vici_writer *writer, const char *name, const char *format, ...)
-	printf_like(3, 4);
+        printf_like(3, 4);
 void vici_list_start(struct vici_writer *writer, const char *name);
 void vici_item(struct vici_writer *writer, const void *bytes, size_t count);
 void vici_item_text(struct vici_writer *writer, const char *text);
@@ -64,10 +64,10 @@ struct vici_packet {
 	size_t message_bytes;
 };
 
-/* Takes one packet from the front of `bytes`. Outcome 1: not all of it is here yet; outcome 2: not a
- * packet (longer than VICI_MESSAGE_BYTES_MAX, type, name). `ret_used` is what it took. */
+/* Takes one packet from the front of `bytes`. Outcome 1: not all of it is here yet; outcome 2: not
+ * a packet (longer than VICI_MESSAGE_BYTES_MAX, type, name). `ret_used` is what it took. */
 int vici_packet_parse(const uint8_t *bytes, size_t count, struct vici_packet *ret_packet,
-	size_t *ret_used) must_use;
+        size_t *ret_used) must_use;
 
 /* Reading a message, element by element. */
 enum vici_element_type {
@@ -81,14 +81,15 @@ enum vici_element_type {
 
 struct vici_element {
 	enum vici_element_type type;
-	char name[VICI_NAME_BYTES_MAX + 1]; /* of a section, key or list; for an item, of its list */
-	const uint8_t *value;               /* of a key/value or item; borrowed */
+	char name[VICI_NAME_BYTES_MAX +
+	          1];         /* of a section, key or list; for an item, of its list */
+	const uint8_t *value; /* of a key/value or item; borrowed */
 	size_t value_bytes;
 };
 
 struct vici_reader {
 	struct cursor cursor;
-	unsigned depth;  /* of sections open after the element that was read last */
+	unsigned depth; /* of sections open after the element that was read last */
 	bool in_list;
 	char list[VICI_NAME_BYTES_MAX + 1];
 };
@@ -99,10 +100,10 @@ struct vici_reader {
 /* Outcome 1: the end of a whole message; outcome 2: not a message (nesting, lengths, types). */
 int vici_read(struct vici_reader *reader, struct vici_element *ret_element) must_use;
 
-/* Copies the value of the top-level key `name` as text. Outcome 1: the message is malformed, there is
- * no such key, the value does not fit or holds control characters. */
+/* Copies the value of the top-level key `name` as text. Outcome 1: the message is malformed, there
+ * is no such key, the value does not fit or holds control characters. */
 int vici_find(const uint8_t *message, size_t message_bytes, const char *name, char *out,
-	size_t out_bytes) must_use;
+        size_t out_bytes) must_use;
 
 /* The element's value as text, with the same conditions (attack A36). */
 int vici_value_text(const struct vici_element *element, char *out, size_t out_bytes) must_use;

@@ -1,5 +1,6 @@
-/* What the kernel says is read as if it were hostile. Oracles: reading always moves on and ends, texts
- * are printable, errors are errnos, and what is taken for a lease survives being encoded again. */
+/* What the kernel says is read as if it were hostile. Oracles: reading always moves on and ends,
+ * texts are printable, errors are errnos, and what is taken for a lease survives being encoded
+ * again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,9 +44,9 @@ static void check_lease(const struct nft_lease *lease)
 		assert_always(nft_element_next(&message, &element) == 0);
 		assert_always(nft_element_lease(&element, &again) == 0);
 		assert_always(again.source.s_addr == lease->source.s_addr &&
-			again.destination.s_addr == lease->destination.s_addr &&
-			again.protocol == lease->protocol && again.port == lease->port &&
-			again.mark == lease->mark && element.timeout_msec == 1000);
+		              again.destination.s_addr == lease->destination.s_addr &&
+		              again.protocol == lease->protocol && again.port == lease->port &&
+		              again.mark == lease->mark && element.timeout_msec == 1000);
 		found++;
 	}
 	assert_always(found == 2 && left == 0);

@@ -1,5 +1,5 @@
-/* VICI has one encoding of each message: what the reader takes whole, the writer must give back byte
- * for byte. What it does not take, it must refuse without reading on. */
+/* VICI has one encoding of each message: what the reader takes whole, the writer must give back
+ * byte for byte. What it does not take, it must refuse without reading on. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 	assert_always(used <= count && packet.message + packet.message_bytes == bytes + used);
 	if (count_depth(&packet, &depth) != 1) {
 		assert_always(vici_find(packet.message, packet.message_bytes, "success", text,
-			sizeof(text)) == 1);
+		                      sizeof(text)) == 1);
 		return 0;
 	}
 	reader = VICI_READER(packet.message, packet.message_bytes);

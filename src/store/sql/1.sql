@@ -82,6 +82,7 @@ CREATE TABLE enrolments (
   gateway TEXT NOT NULL REFERENCES procedures (gateway),
   csr BLOB NOT NULL,
   csr_hash BLOB NOT NULL,
+  tbs BLOB NOT NULL,
   state TEXT NOT NULL,
   created_usec INTEGER NOT NULL,
   decided_usec INTEGER NOT NULL,

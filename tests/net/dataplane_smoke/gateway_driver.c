@@ -1,11 +1,11 @@
 /*
- * The kernel and charon side of one gateway, driven by lines on stdin: what run.py uses to show that
- * filter, leases, addresses and VICI client work together on real parts.
+ * The kernel and charon side of one gateway, driven by lines on stdin: what run.py uses to show
+ * that filter, leases, addresses and VICI client work together on real parts.
  *
  *     gateway_driver DIRECTORY DATAPLANE PKCS11_MODULE PKCS11_SERVER
  *
- * Every command is answered by one line "reply RESULT TEXT [USEC us]"; what comes by itself are lines
- * that begin with "event".
+ * Every command is answered by one line "reply RESULT TEXT [USEC us]"; what comes by itself are
+ * lines that begin with "event".
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,7 +41,7 @@ static int64_t started_usec;
 static void reply(int r, const char *text)
 {
 	printf("reply %d %s %lld us\n", r, text[0] ? text : "-",
-		(long long)(clock_monotonic_usec() - started_usec));
+	        (long long)(clock_monotonic_usec() - started_usec));
 }
 
 static void reply_done(void *context, enum charon_outcome outcome, const char *text)
@@ -49,7 +49,7 @@ static void reply_done(void *context, enum charon_outcome outcome, const char *t
 	static const char *const names[] = { "refused", "ok", "timeout", "gone" };
 
 	printf("reply %s %s %lld us\n", names[outcome], text[0] ? text : "-",
-		(long long)(clock_monotonic_usec() - started_usec));
+	        (long long)(clock_monotonic_usec() - started_usec));
 }
 
 static void show_event(void *context, enum charon_event_type type, const struct charon_sa *sa)
@@ -57,8 +57,9 @@ static void show_event(void *context, enum charon_event_type type, const struct 
 	static const char *const names[] = { "ike-up", "ike-down", "ike-rekeyed", "child-up",
 		"child-down", "child-rekeyed" };
 
-	printf("event %s %s %s %s %s in=%llu\n", names[type], sa->peer, sa->child[0] ? sa->child : "-",
-		sa->local_selector, sa->remote_selector, (unsigned long long)sa->bytes_in);
+	printf("event %s %s %s %s %s in=%llu\n", names[type], sa->peer,
+	        sa->child[0] ? sa->child : "-", sa->local_selector, sa->remote_selector,
+	        (unsigned long long)sa->bytes_in);
 }
 
 static void show_state(void *context, bool alive, const char *why)
@@ -68,16 +69,19 @@ static void show_state(void *context, bool alive, const char *why)
 
 static void show_sa(void *context, const struct charon_sa *sa)
 {
-	printf("event sa %s %s %s %s %s %s %s out=%llu if=%u\n", sa->peer, sa->child[0] ? sa->child : "-",
-		sa->ike_state, sa->child_state[0] ? sa->child_state : "-", sa->remote_id,
-		sa->local_selector, sa->remote_selector, (unsigned long long)sa->bytes_out, sa->if_id);
+	printf("event sa %s %s %s %s %s %s %s out=%llu if=%u\n", sa->peer,
+	        sa->child[0] ? sa->child : "-", sa->ike_state,
+	        sa->child_state[0] ? sa->child_state : "-", sa->remote_id, sa->local_selector,
+	        sa->remote_selector, (unsigned long long)sa->bytes_out, sa->if_id);
 }
 
 static void show_foreign(void *context, enum firewall_change change, const char *name)
 {
-	static const char *const names[] = { "table-gone", "rules-changed", "elements-changed", "unknown" };
+	static const char *const names[] = { "table-gone", "rules-changed", "elements-changed",
+		"unknown" };
 
-	printf("event foreign %s %s %lld\n", names[change], name, (long long)clock_monotonic_usec());
+	printf("event foreign %s %s %lld\n", names[change], name,
+	        (long long)clock_monotonic_usec());
 }
 
 static void show_flow(void *context, const struct conntrack_flow *flow)
@@ -87,12 +91,16 @@ static void show_flow(void *context, const struct conntrack_flow *flow)
 	inet_ntop(AF_INET, &flow->original.source, source, sizeof(source));
 	inet_ntop(AF_INET, &flow->original.destination, destination, sizeof(destination));
 	printf("event flow %s %s %s %u %u mark=%u out=%llu/%llu in=%llu/%llu %s\n",
-		flow->kind == CONNTRACK_NEW ? "new" : flow->kind == CONNTRACK_DESTROY ? "end" : "listed",
-		source, destination, flow->original.protocol, flow->original.port, flow->mark,
-		(unsigned long long)flow->packets_out, (unsigned long long)flow->bytes_out,
-		(unsigned long long)flow->packets_in, (unsigned long long)flow->bytes_in,
-		flow->start_usec > 0 && (flow->kind != CONNTRACK_DESTROY || flow->stop_usec >= flow->start_usec)
-			? "timed" : "untimed");
+	        flow->kind == CONNTRACK_NEW       ? "new"
+	        : flow->kind == CONNTRACK_DESTROY ? "end"
+	                                          : "listed",
+	        source, destination, flow->original.protocol, flow->original.port, flow->mark,
+	        (unsigned long long)flow->packets_out, (unsigned long long)flow->bytes_out,
+	        (unsigned long long)flow->packets_in, (unsigned long long)flow->bytes_in,
+	        flow->start_usec > 0 && (flow->kind != CONNTRACK_DESTROY ||
+	                                        flow->stop_usec >= flow->start_usec)
+	                ? "timed"
+	                : "untimed");
 }
 
 static void show_lost(void *context)
@@ -103,15 +111,20 @@ static void show_lost(void *context)
 static void show_lease(void *context, const struct firewall_lease *lease)
 {
 	printf("event lease mark=%u port=%u timeout=%llu left=%llu packets=%llu bytes=%llu\n",
-		lease->lease.mark, lease->lease.port, (unsigned long long)lease->timeout_msec,
-		(unsigned long long)lease->left_msec, (unsigned long long)lease->packets,
-		(unsigned long long)lease->bytes);
+	        lease->lease.mark, lease->lease.port, (unsigned long long)lease->timeout_msec,
+	        (unsigned long long)lease->left_msec, (unsigned long long)lease->packets,
+	        (unsigned long long)lease->bytes);
 }
+
+static bool quitting;
 
 static void charon_ended(void *context, struct process *ended, int status)
 {
 	printf("event charon-ended %d\n", status);
 	process = process_free(ended);
+	if (quitting) {
+		loop_stop(loop, 0);
+	}
 }
 
 static struct in_addr ip(const char *text)
@@ -132,9 +145,15 @@ static void command_setup(char **words, struct err *err)
 	static const char *const lan[] = { "lan0" };
 	static const struct firewall_input inputs[] = { { "lan0", IPPROTO_TCP, 22 } };
 	static const struct firewall_handlers handlers = { show_foreign, show_flow, show_lost };
-	struct firewall_config config = { .table = "sekisho", .wan = wan, .wan_count = 1, .lan = lan,
-		.lan_count = 1, .service_prefix = ip("100.64.0.0"), .service_prefix_bits = 10,
-		.inputs = inputs, .inputs_count = 1 };
+	struct firewall_config config = { .table = "sekisho",
+		.wan = wan,
+		.wan_count = 1,
+		.lan = lan,
+		.lan_count = 1,
+		.service_prefix = ip("100.64.0.0"),
+		.service_prefix_bits = 10,
+		.inputs = inputs,
+		.inputs_count = 1 };
 	int r = dataplane_choose(wanted, &choice, err);
 
 	config.tunnel = choice.tunnel;
@@ -152,7 +171,8 @@ static void command_setup(char **words, struct err *err)
 		r = address_bridge_make(address, "svc0", err);
 	}
 	if (r == 0) {
-		r = address_blackhole_add(address, config.service_prefix, config.service_prefix_bits, err);
+		r = address_blackhole_add(
+		        address, config.service_prefix, config.service_prefix_bits, err);
 	}
 	if (r == 0) {
 		r = address_settings_apply(err);
@@ -183,8 +203,10 @@ static void command_start(char **words, struct err *err)
 	static const struct charon_handlers handlers = { show_event, show_state };
 	AUTO_STRING char *path = mem_format("%s/charon.vici", directory);
 	struct charon_config config = { .directory = directory,
-		.userspace_esp = choice.dataplane == DATAPLANE_USERSPACE, .pkcs11_module = module,
-		.pkcs11_server = server, .ignored_interface = "svc0" };
+		.userspace_esp = choice.dataplane == DATAPLANE_USERSPACE,
+		.pkcs11_module = module,
+		.pkcs11_server = server,
+		.ignored_interface = "svc0" };
 	int r = charon_spawn(loop, &config, charon_ended, NULL, &process, err);
 
 	if (r == 0 && !charon) {
@@ -230,15 +252,21 @@ static void command_peer(char **words, struct err *err)
 	AUTO_BUF struct buf certificate = BUF(CERTIFICATE_BYTES_MAX);
 	AUTO_BUF struct buf authority = BUF(CERTIFICATE_BYTES_MAX);
 	struct charon_child children[8];
-	struct charon_peer peer = { .name = words[1], .local_address = words[2],
-		.remote_address = words[3], .local_id = words[4], .remote_id = words[5],
-		.if_id = (uint32_t)atoi(words[8]), .children = children };
+	struct charon_peer peer = { .name = words[1],
+		.local_address = words[2],
+		.remote_address = words[3],
+		.local_id = words[4],
+		.remote_id = words[5],
+		.if_id = (uint32_t)atoi(words[8]),
+		.children = children };
 
 	for (char **word = words + 9; word[0] && peer.children_count < 8; word += 3) {
-		children[peer.children_count++] =
-			(struct charon_child){ .name = word[0], .local = ip(word[1]), .remote = ip(word[2]) };
+		children[peer.children_count++] = (struct charon_child){
+			.name = word[0], .local = ip(word[1]), .remote = ip(word[2])
+		};
 	}
-	if (file_read(words[6], &certificate, err) != 0 || file_read(words[7], &authority, err) != 0) {
+	if (file_read(words[6], &certificate, err) != 0 ||
+	        file_read(words[7], &authority, err) != 0) {
 		reply(-1, err->text);
 		return;
 	}
@@ -304,8 +332,10 @@ static void command_pairs(char **words, struct err *err)
 
 static struct nft_lease lease(char **words)
 {
-	return (struct nft_lease){ .source = ip(words[1]), .destination = ip(words[2]),
-		.protocol = (uint8_t)atoi(words[3]), .port = (uint16_t)atoi(words[4]),
+	return (struct nft_lease){ .source = ip(words[1]),
+		.destination = ip(words[2]),
+		.protocol = (uint8_t)atoi(words[3]),
+		.port = (uint16_t)atoi(words[4]),
 		.mark = (uint32_t)atoi(words[5]) };
 }
 
@@ -360,13 +390,16 @@ static void command_bench(char **words, struct err *err)
 
 	for (int i = 0; r == 0 && i < count; i++) {
 		struct nft_lease one = { .source = { htonl(0x0a000000u + (uint32_t)i) },
-			.destination = ip("100.64.9.9"), .protocol = 6, .port = 104, .mark = 77 };
+			.destination = ip("100.64.9.9"),
+			.protocol = 6,
+			.port = 104,
+			.mark = 77 };
 
 		for (int step = 0; r == 0 && step < 3; step++) {
 			int64_t begin = clock_monotonic_usec();
 
 			r = step < 2 ? firewall_lease_set(firewall, &one, 1, 60000)
-				     : firewall_lease_remove(firewall, &one, 1);
+			             : firewall_lease_remove(firewall, &one, 1);
 			times[step][i] = clock_monotonic_usec() - begin;
 		}
 	}
@@ -374,14 +407,19 @@ static void command_bench(char **words, struct err *err)
 		qsort(times[step], (size_t)count, sizeof(int64_t), compare_times);
 	}
 	snprintf(text, sizeof(text), "median us: open %lld renew %lld close %lld",
-		(long long)times[0][count / 2], (long long)times[1][count / 2],
-		(long long)times[2][count / 2]);
+	        (long long)times[0][count / 2], (long long)times[1][count / 2],
+	        (long long)times[2][count / 2]);
 	reply(r, text);
 }
 
 static void command_quit(char **words, struct err *err)
 {
-	loop_stop(loop, 0);
+	quitting = true;
+	if (process) {
+		process_stop(process);
+	} else {
+		loop_stop(loop, 0);
+	}
 }
 
 static const struct {
@@ -389,14 +427,28 @@ static const struct {
 	int words_min;
 	void (*run)(char **words, struct err *err);
 } commands[] = {
-	{ "setup", 1, command_setup }, { "wan", 2, command_wan }, { "load", 1, command_load },
-	{ "start", 1, command_start }, { "signal", 2, command_signal }, { "token", 3, command_token },
-	{ "version", 1, command_version }, { "flush", 1, command_flush }, { "peer", 12, command_peer },
-	{ "unload", 2, command_unload }, { "initiate", 4, command_initiate },
-	{ "terminate", 4, command_terminate }, { "list", 1, command_list },
-	{ "tunnel", 4, command_tunnel }, { "pairs", 1, command_pairs }, { "open", 7, command_open },
-	{ "close", 6, command_close }, { "cut", 2, command_cut }, { "leases", 1, command_leases },
-	{ "flows", 2, command_flows }, { "check", 1, command_check }, { "bench", 2, command_bench },
+	{ "setup", 1, command_setup },
+	{ "wan", 2, command_wan },
+	{ "load", 1, command_load },
+	{ "start", 1, command_start },
+	{ "signal", 2, command_signal },
+	{ "token", 3, command_token },
+	{ "version", 1, command_version },
+	{ "flush", 1, command_flush },
+	{ "peer", 12, command_peer },
+	{ "unload", 2, command_unload },
+	{ "initiate", 4, command_initiate },
+	{ "terminate", 4, command_terminate },
+	{ "list", 1, command_list },
+	{ "tunnel", 4, command_tunnel },
+	{ "pairs", 1, command_pairs },
+	{ "open", 7, command_open },
+	{ "close", 6, command_close },
+	{ "cut", 2, command_cut },
+	{ "leases", 1, command_leases },
+	{ "flows", 2, command_flows },
+	{ "check", 1, command_check },
+	{ "bench", 2, command_bench },
 	{ "quit", 1, command_quit },
 };
 
@@ -446,7 +498,8 @@ int main(int argc, char **argv)
 	int r;
 
 	if (argc != 5 || dataplane_parse(argv[2], &wanted) != 0) {
-		fprintf(stderr, "usage: gateway_driver DIRECTORY DATAPLANE PKCS11_MODULE PKCS11_SERVER\n");
+		fprintf(stderr,
+		        "usage: gateway_driver DIRECTORY DATAPLANE PKCS11_MODULE PKCS11_SERVER\n");
 		return 2;
 	}
 	directory = argv[1];

@@ -31,7 +31,7 @@ struct fake {
 	size_t count;
 	bool hangs, lies;
 	size_t initiates, registers; /* commands seen */
-	int control; /* descriptor that registered for child-updown */
+	int control;                 /* descriptor that registered for child-updown */
 };
 
 static void fake_send(int fd, struct buf *out)
@@ -48,7 +48,8 @@ static void fake_answer(struct fake_session *session, const struct vici_packet *
 
 	if (packet->type == VICI_REGISTER) {
 		fake->registers++;
-		fake->control = strcmp(packet->name, "child-updown") == 0 ? session->fd : fake->control;
+		fake->control =
+		        strcmp(packet->name, "child-updown") == 0 ? session->fd : fake->control;
 		writer = vici_packet_start(&out, VICI_EVENT_CONFIRM, NULL);
 		CHECK(vici_packet_end(&writer) == 0);
 		fake_send(session->fd, &out);
@@ -108,10 +109,12 @@ static void fake_accept(void *context, uint32_t events)
 	struct fake_session *session = &fake->sessions[fake->count];
 
 	CHECK(fake->count < SESSIONS_MAX);
-	*session = (struct fake_session){ .fake = fake, .input = BUF(100000),
+	*session = (struct fake_session){ .fake = fake,
+		.input = BUF(100000),
 		.fd = accept4(fake->fd, NULL, NULL, SOCK_CLOEXEC) };
 	CHECK(session->fd >= 0);
-	CHECK(loop_watch(fake->loop, session->fd, EPOLLIN, fake_read, session, &session->watch) == 0);
+	CHECK(loop_watch(fake->loop, session->fd, EPOLLIN, fake_read, session, &session->watch) ==
+	        0);
 	fake->count++;
 }
 
@@ -206,7 +209,8 @@ static void begin(struct scene *scene)
 	CHECK(loop_new(&scene->loop) == 0);
 	scene->seen = (struct seen){ .loop = scene->loop, .stop_at_done = 1 };
 	fake_start(&scene->fake, scene->loop);
-	CHECK(charon_new(scene->loop, scene->fake.path, &handlers, &scene->seen, &scene->charon) == 0);
+	CHECK(charon_new(scene->loop, scene->fake.path, &handlers, &scene->seen, &scene->charon) ==
+	        0);
 	CHECK(loop_run(scene->loop) == 0 && charon_alive(scene->charon));
 }
 
@@ -293,7 +297,8 @@ TEST(a_death_is_noticed_and_survived)
 	begin(&scene);
 	fake_end_sessions(&scene.fake);
 	CHECK(loop_run(scene.loop) == 0 && !charon_alive(scene.charon));
-	/* One sent into the dying connection is gone, one asked for after that waits for the next. */
+	/* One sent into the dying connection is gone, one asked for after that waits for the next.
+	 */
 	while (scene.seen.done[CHARON_OK] == 0) {
 		if (scene.seen.done[CHARON_GONE] == asked) {
 			CHECK(++asked <= 2);

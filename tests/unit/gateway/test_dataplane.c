@@ -14,8 +14,13 @@ static const char *const lan[] = { "lan0" };
 
 static struct firewall_config sample(void)
 {
-	return (struct firewall_config){ .table = "sekisho", .wan = wan, .wan_count = 2, .lan = lan,
-		.lan_count = 1, .tunnel = "ipsec0", .service_prefix = { inet_addr("100.64.0.0") },
+	return (struct firewall_config){ .table = "sekisho",
+		.wan = wan,
+		.wan_count = 2,
+		.lan = lan,
+		.lan_count = 1,
+		.tunnel = "ipsec0",
+		.service_prefix = { inet_addr("100.64.0.0") },
 		.service_prefix_bits = 10 };
 }
 
@@ -67,7 +72,8 @@ TEST(kernel_esp_lets_esp_in)
 
 TEST(names_cannot_smuggle_rules)
 {
-	static const char *const bad[] = { "a\" accept", "a\n", "", "*", "wan0*", "much-too-long-a-name" };
+	static const char *const bad[] = { "a\" accept", "a\n", "", "*", "wan0*",
+		"much-too-long-a-name" };
 	AUTO_BUF struct buf out = BUF(32768);
 	struct firewall_config config;
 	struct err err = { 0 };
@@ -94,8 +100,10 @@ TEST(names_cannot_smuggle_rules)
 TEST(charon_gets_the_plugins_in_order)
 {
 	AUTO_BUF struct buf out = BUF(8192);
-	struct charon_config config = { .directory = "/run/x", .userspace_esp = true,
-		.pkcs11_module = "/usr/lib/p11.so", .ignored_interface = "svc0" };
+	struct charon_config config = { .directory = "/run/x",
+		.userspace_esp = true,
+		.pkcs11_module = "/usr/lib/p11.so",
+		.ignored_interface = "svc0" };
 	struct err err = { 0 };
 	const char *user, *kernel;
 
@@ -109,7 +117,8 @@ TEST(charon_gets_the_plugins_in_order)
 	config.userspace_esp = false;
 	config.pkcs11_module = NULL;
 	CHECK(charon_config_print(&config, &out, &err) == 0);
-	CHECK(strstr(buf_text(&out), "libipsec") == NULL && strstr(buf_text(&out), "pkcs11") == NULL);
+	CHECK(strstr(buf_text(&out), "libipsec") == NULL &&
+	        strstr(buf_text(&out), "pkcs11") == NULL);
 	CHECK(strstr(buf_text(&out), "install_routes = no\n") != NULL);
 	buf_reset(&out);
 	config.directory = "/run/x }\n load = everything";

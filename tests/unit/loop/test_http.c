@@ -157,6 +157,29 @@ static void world_close(void)
 	buf_clear(&world.log);
 }
 
+/* Runs until a stream has been started since the last time, at most a second. */
+static bool await_stream(void)
+{
+	int64_t until = clock_monotonic_usec() + USEC_PER_SEC;
+
+	world.stream = NULL;
+	while (!world.stream && clock_monotonic_usec() < until) {
+		run_for(2);
+	}
+	return world.stream != NULL;
+}
+
+/* Runs until a counter has reached a value, at most a second. */
+static bool await_count(const int *counter, int value)
+{
+	int64_t until = clock_monotonic_usec() + USEC_PER_SEC;
+
+	while (*counter < value && clock_monotonic_usec() < until) {
+		run_for(2);
+	}
+	return *counter == value;
+}
+
 /* Raw peers. */
 
 static int dial(void)
@@ -438,15 +461,12 @@ TEST(http_peer_that_leaves_is_told)
 	run_for(20);
 	CHECK(world.held && world.gone == 0);
 	close(fd);
-	run_for(20);
-	CHECK(world.gone == 1);
+	CHECK(await_count(&world.gone, 1));
 	fd = dial();
 	say(fd, "GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
-	run_for(20);
-	CHECK(world.stream && world.stream_closed == 0);
+	CHECK(await_stream() && world.stream_closed == 0);
 	close(fd);
-	run_for(20);
-	CHECK(world.stream_closed == 1 && world.released == 1);
+	CHECK(await_count(&world.stream_closed, 1) && world.released == 1);
 	/* In the middle of a request, and before one. */
 	fd = dial();
 	say(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
@@ -469,8 +489,7 @@ TEST(http_stream_back_pressure)
 	world_open((struct http_listener_options){ .stream_queue_bytes_max = 64 << 10 }, false);
 	fd = dial();
 	say(fd, "GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
-	run_for(20);
-	CHECK(world.stream);
+	CHECK(await_stream());
 	/* The peer reads nothing: the kernel takes some, then the queue, then it is over. */
 	while ((r = http_stream_send(world.stream, event, sizeof(event))) == 0 && sent < 100000) {
 		sent++;
@@ -696,8 +715,7 @@ TEST(http_client_faults)
 	run_for(500);
 	CHECK(heard.count == 1 && heard.fault == -ETIMEDOUT);
 	CHECK(strstr(heard.reason, "127.0.0.1 port ") && strstr(heard.reason, "no answer in time"));
-	run_for(10);
-	CHECK(world.gone == 1);
+	CHECK(await_count(&world.gone, 1));
 	/* Freed while waiting: nobody is called. */
 	heard = (struct heard){ 0 };
 	request.deadline_msec = 500;
@@ -795,8 +813,9 @@ TEST(http_client_reads_a_stream)
 	client = client_open(NULL, "127.0.0.1");
 	CHECK(stream_open(client, "/events", 0) == 0);
 	CHECK(http_client_request(client, &request) == 1);
+	CHECK(await_stream());
 	run_for(100); /* longer than every deadline of the listener */
-	CHECK(world.stream && stream_end.count == 0);
+	CHECK(stream_end.count == 0);
 	stream_send("grant", "5", "line one\nline two");
 	CHECK(http_stream_send(world.stream, ": beat\n\n", 8) == 0);
 	run_for(20);
@@ -831,16 +850,16 @@ TEST(http_client_may_go_away_in_an_event)
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		buf_reset(&world.log);
 		CHECK(stream_open(client, "/events", 0) == 0);
-		run_for(30);
+		CHECK(await_stream());
 		stream_send(NULL, NULL, rows[i].data);
 		stream_send(NULL, NULL, "after");
+		/* Its end stops the loop before the server has seen it, so the loop runs twice. */
 		run_for(20);
-		run_for(20); /* The end of the stream stops the loop, before the server has seen it.
-		              */
+		run_for(20);
 		CHECK(stream_end.count == (rows[i].fault != 0) &&
 		        stream_end.fault == rows[i].fault);
 		CHECK(!strstr(buf_text(&world.log), "after"));
-		CHECK(world.stream_closed == (int)i + 1);
+		CHECK(await_count(&world.stream_closed, (int)i + 1));
 	}
 	world_close();
 }
@@ -1009,8 +1028,7 @@ TEST(http_tls_reload_keeps_the_stream)
 	tls = client_context(&client_identity, &ca);
 	stream = client_open(tls, "localhost");
 	CHECK(stream_open(stream, "/events", 0) == 0);
-	run_for(50);
-	CHECK(world.stream);
+	CHECK(await_stream());
 	/* From now on only the other CA is trusted, and the server is another one, too. */
 	fresh = context_new(true, &foreign_identity, &other_ca, &both_sides);
 	http_server_swap_tls(world.listener, fresh);
@@ -1048,7 +1066,7 @@ TEST(http_tls_stream_back_pressure)
 	tls = client_context(&client_identity, &ca);
 	client = client_open(tls, "localhost");
 	CHECK(stream_open(client, "/events", 0) == 0);
-	run_for(50);
+	CHECK(await_stream());
 	for (int i = 0; i < 100000 && r == 0; i++) { /* The client's loop has no turn to read. */
 		r = http_stream_send(world.stream, event, sizeof(event));
 	}

@@ -52,18 +52,30 @@ TEST(scopes_follow_the_registries)
 		const char *text;
 		enum address_scope scope;
 	} rows[] = {
-		{ "0.1.2.3", ADDRESS_UNUSABLE }, { "127.0.0.1", ADDRESS_UNUSABLE },
-		{ "169.254.1.1", ADDRESS_UNUSABLE }, { "224.0.0.1", ADDRESS_UNUSABLE },
-		{ "240.0.0.1", ADDRESS_UNUSABLE }, { "255.255.255.255", ADDRESS_UNUSABLE },
-		{ "10.255.0.1", ADDRESS_PRIVATE }, { "172.15.0.1", ADDRESS_PUBLIC },
-		{ "172.16.0.1", ADDRESS_PRIVATE }, { "172.31.255.1", ADDRESS_PRIVATE },
-		{ "172.32.0.1", ADDRESS_PUBLIC }, { "192.168.10.20", ADDRESS_PRIVATE },
-		{ "100.63.0.1", ADDRESS_PUBLIC }, { "100.64.2.20", ADDRESS_PRIVATE },
-		{ "100.127.0.1", ADDRESS_PRIVATE }, { "100.128.0.1", ADDRESS_PUBLIC },
-		{ "192.0.2.2", ADDRESS_PUBLIC }, { "::", ADDRESS_UNUSABLE },
-		{ "::1", ADDRESS_UNUSABLE }, { "fe80::1", ADDRESS_UNUSABLE },
-		{ "febf::1", ADDRESS_UNUSABLE }, { "ff02::1", ADDRESS_UNUSABLE },
-		{ "fc00::1", ADDRESS_PRIVATE }, { "fdff::1", ADDRESS_PRIVATE },
+		{ "0.1.2.3", ADDRESS_UNUSABLE },
+		{ "127.0.0.1", ADDRESS_UNUSABLE },
+		{ "169.254.1.1", ADDRESS_UNUSABLE },
+		{ "224.0.0.1", ADDRESS_UNUSABLE },
+		{ "240.0.0.1", ADDRESS_UNUSABLE },
+		{ "255.255.255.255", ADDRESS_UNUSABLE },
+		{ "10.255.0.1", ADDRESS_PRIVATE },
+		{ "172.15.0.1", ADDRESS_PUBLIC },
+		{ "172.16.0.1", ADDRESS_PRIVATE },
+		{ "172.31.255.1", ADDRESS_PRIVATE },
+		{ "172.32.0.1", ADDRESS_PUBLIC },
+		{ "192.168.10.20", ADDRESS_PRIVATE },
+		{ "100.63.0.1", ADDRESS_PUBLIC },
+		{ "100.64.2.20", ADDRESS_PRIVATE },
+		{ "100.127.0.1", ADDRESS_PRIVATE },
+		{ "100.128.0.1", ADDRESS_PUBLIC },
+		{ "192.0.2.2", ADDRESS_PUBLIC },
+		{ "::", ADDRESS_UNUSABLE },
+		{ "::1", ADDRESS_UNUSABLE },
+		{ "fe80::1", ADDRESS_UNUSABLE },
+		{ "febf::1", ADDRESS_UNUSABLE },
+		{ "ff02::1", ADDRESS_UNUSABLE },
+		{ "fc00::1", ADDRESS_PRIVATE },
+		{ "fdff::1", ADDRESS_PRIVATE },
 		{ "2001:db8::1", ADDRESS_PUBLIC },
 	};
 
@@ -165,13 +177,32 @@ TEST(port_sets_are_sorted_and_joined)
 	static const struct {
 		const char *text, *printed;
 	} rows[] = {
-		{ "104", "104" }, { "11112,104", "104,11112" }, { "5000-5010", "5000-5010" },
-		{ "5-5", "5" }, { "3,1,2", "1-3" }, { "1-10,5", "1-10" }, { "5,1-10", "1-10" },
-		{ "1-3,2-8,9", "1-9" }, { "10-20,1-30", "1-30" }, { "1,3", "1,3" },
-		{ "65535,1-65534", "1-65535" }, { "65535,65535", "65535" },
-		{ "", NULL }, { "0", NULL }, { "65536", NULL }, { "1,", NULL }, { ",1", NULL },
-		{ "1-", NULL }, { "-1", NULL }, { "2-1", NULL }, { "1--2", NULL }, { "1-2-3", NULL },
-		{ "01", NULL }, { "1 ", NULL }, { "http", NULL }, { "*", NULL },
+		{ "104", "104" },
+		{ "11112,104", "104,11112" },
+		{ "5000-5010", "5000-5010" },
+		{ "5-5", "5" },
+		{ "3,1,2", "1-3" },
+		{ "1-10,5", "1-10" },
+		{ "5,1-10", "1-10" },
+		{ "1-3,2-8,9", "1-9" },
+		{ "10-20,1-30", "1-30" },
+		{ "1,3", "1,3" },
+		{ "65535,1-65534", "1-65535" },
+		{ "65535,65535", "65535" },
+		{ "", NULL },
+		{ "0", NULL },
+		{ "65536", NULL },
+		{ "1,", NULL },
+		{ ",1", NULL },
+		{ "1-", NULL },
+		{ "-1", NULL },
+		{ "2-1", NULL },
+		{ "1--2", NULL },
+		{ "1-2-3", NULL },
+		{ "01", NULL },
+		{ "1 ", NULL },
+		{ "http", NULL },
+		{ "*", NULL },
 		{ "1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33", NULL },
 	};
 
@@ -195,17 +226,17 @@ TEST(port_sets_are_sorted_and_joined)
 }
 
 static const char grant_text[] =
-	"{\"class\":\"remote-maintenance\",\"epoch\":3,\"id\":\"01JD0000000000000000000000\","
-	"\"ike\":\"initiator\",\"initiator\":{\"address\":\"192.0.2.2\",\"gateway\":"
-	"\"gw-device-maker\",\"host\":\"terminal\",\"identity\":"
-	"\"gw-device-maker.regional-vpn.sekisho.internal\",\"serial\":\"0a1b\",\"service\":"
-	"\"100.64.3.10\",\"site\":\"device-maker\"},\"issued_at\":\"2026-11-20T09:30:00.250Z\","
-	"\"lease_sec\":60,\"not_after\":\"2026-11-20T10:30:00.000Z\",\"not_before\":"
-	"\"2026-11-20T09:30:00.000Z\",\"number\":4711,\"person\":\"鈴木\",\"policy\":"
-	"{\"initiator\":2,\"provider\":4,\"responder\":9},\"port\":104,\"protocol\":\"tcp\","
-	"\"provider\":\"regional-vpn\",\"responder\":{\"address\":\"198.51.100.2\",\"gateway\":"
-	"\"gw-core\",\"host\":\"ct\",\"identity\":\"gw-core.regional-vpn.sekisho.internal\","
-	"\"serial\":\"ff\",\"service\":\"100.64.2.20\",\"site\":\"core-hospital\"},\"v\":1}";
+        "{\"class\":\"remote-maintenance\",\"epoch\":3,\"id\":\"01JD0000000000000000000000\","
+        "\"ike\":\"initiator\",\"initiator\":{\"address\":\"192.0.2.2\",\"gateway\":"
+        "\"gw-device-maker\",\"host\":\"terminal\",\"identity\":"
+        "\"gw-device-maker.regional-vpn.sekisho.internal\",\"serial\":\"0a1b\",\"service\":"
+        "\"100.64.3.10\",\"site\":\"device-maker\"},\"issued_at\":\"2026-11-20T09:30:00.250Z\","
+        "\"lease_sec\":60,\"not_after\":\"2026-11-20T10:30:00.000Z\",\"not_before\":"
+        "\"2026-11-20T09:30:00.000Z\",\"number\":4711,\"person\":\"鈴木\",\"policy\":"
+        "{\"initiator\":2,\"provider\":4,\"responder\":9},\"port\":104,\"protocol\":\"tcp\","
+        "\"provider\":\"regional-vpn\",\"responder\":{\"address\":\"198.51.100.2\",\"gateway\":"
+        "\"gw-core\",\"host\":\"ct\",\"identity\":\"gw-core.regional-vpn.sekisho.internal\","
+        "\"serial\":\"ff\",\"service\":\"100.64.2.20\",\"site\":\"core-hospital\"},\"v\":1}";
 
 /* The sample with one piece of text replaced. */
 static int parse_changed(const char *from, const char *to, struct grant *grant, struct err *err)
@@ -235,7 +266,8 @@ TEST(a_grant_round_trips)
 	CHECK(grant.number == 4711 && grant.epoch == 3 && grant.port == 104);
 	CHECK(grant.class == SERVICE_REMOTE_MAINTENANCE && grant.protocol == PROTOCOL_TCP);
 	CHECK(grant.not_after - grant.not_before == 3600 * USEC_PER_SEC);
-	CHECK(grant.policy_provider == 4 && grant.policy_initiator == 2 && grant.policy_responder == 9);
+	CHECK(grant.policy_provider == 4 && grant.policy_initiator == 2 &&
+	        grant.policy_responder == 9);
 	CHECK_TEXT(grant.person, "鈴木");
 	CHECK_TEXT(grant_end(&grant, GRANT_RESPONDER)->host, "ct");
 	CHECK(grant_side_of(&grant, "gw-core.regional-vpn.sekisho.internal", &side) == 0);
@@ -265,65 +297,66 @@ TEST(a_wrong_grant_is_refused_with_its_field)
 		{ ",\"v\":1", "", "v: is missing" },
 		{ "\"v\":1", "\"v\":1,\"w\":1", "w: there is no such field" },
 		{ "\"host\":\"ct\"", "\"host\":\"ct\",\"x\\ny\":1",
-			"responder.x?y: there is no such field" },
+		        "responder.x?y: there is no such field" },
 		{ "\"host\":\"ct\"", "\"host\":\"*\"",
-			"responder.host: must be a name: lower-case letters, digits and hyphens, "
-			"from a letter on, at most 63" },
+		        "responder.host: must be a name: lower-case letters, digits and hyphens, "
+		        "from a letter on, at most 63" },
 		{ "\"port\":104", "\"port\":65536",
-			"port: must be a whole number from 0 to 65535" },
+		        "port: must be a whole number from 0 to 65535" },
 		{ "\"port\":104", "\"port\":\"104\"",
-			"port: must be a whole number from 0 to 65535" },
+		        "port: must be a whole number from 0 to 65535" },
 		{ "\"port\":104", "\"port\":-1", "port: must be a whole number from 0 to 65535" },
 		{ "\"port\":104", "\"port\":104.0",
-			"port: must be a whole number from 0 to 65535" },
+		        "port: must be a whole number from 0 to 65535" },
 		{ "\"port\":104", "\"port\":0",
-			"port: must be 0 with icmp and from 1 to 65535 with tcp and udp" },
+		        "port: must be 0 with icmp and from 1 to 65535 with tcp and udp" },
 		{ "\"tcp\"", "\"icmp\"",
-			"port: must be 0 with icmp and from 1 to 65535 with tcp and udp" },
+		        "port: must be 0 with icmp and from 1 to 65535 with tcp and udp" },
 		{ "\"tcp\"", "\"gre\"", "protocol: must be one of: tcp, udp, icmp" },
 		{ "\"number\":4711", "\"number\":0",
-			"number: must be a whole number from 1 to 2147483647" },
+		        "number: must be a whole number from 1 to 2147483647" },
 		{ "\"number\":4711", "\"number\":2147483648",
-			"number: must be a whole number from 1 to 2147483647" },
+		        "number: must be a whole number from 1 to 2147483647" },
 		{ "\"lease_sec\":60", "\"lease_sec\":301",
-			"lease_sec: must be a whole number from 1 to 300" },
+		        "lease_sec: must be a whole number from 1 to 300" },
 		{ "remote-maintenance", "everything", "class: there is no such service class" },
 		{ "01JD", "01jd", "id: must be an id of 26 characters" },
 		{ "\"0a1b\"", "\"0A1B\"",
-			"initiator.serial: must be 2 to 40 lower-case hex digits, an even number "
-			"of them" },
+		        "initiator.serial: must be 2 to 40 lower-case hex digits, an even number "
+		        "of them" },
 		{ "\"0a1b\"", "\"a1b\"",
-			"initiator.serial: must be 2 to 40 lower-case hex digits, an even number "
-			"of them" },
+		        "initiator.serial: must be 2 to 40 lower-case hex digits, an even number "
+		        "of them" },
 		{ "192.0.2.2", "192.0.2", "initiator.address: must be an IP address or \"any\"" },
-		{ "192.0.2.2", "127.0.0.1", "initiator.address: no gateway can be at this address" },
+		{ "192.0.2.2", "127.0.0.1",
+		        "initiator.address: no gateway can be at this address" },
 		{ "192.0.2.2", "2001:db8::1",
-			"the two gateways must be reached by one address family" },
+		        "the two gateways must be reached by one address family" },
 		{ "100.64.2.20", "0.0.0.0", "responder.service: no host can be at this address" },
 		{ "100.64.2.20", "100.64.2.0/24", "responder.service: must be an IP address" },
 		{ "100.64.2.20", "100.64.3.10",
-			"the two service addresses must differ and be of one address family" },
+		        "the two service addresses must differ and be of one address family" },
 		{ "100.64.2.20", "fd00::1",
-			"the two service addresses must differ and be of one address family" },
+		        "the two service addresses must differ and be of one address family" },
 		{ "\"core-hospital\"", "\"device-maker\"",
-			"the two ends must differ in site, gateway and identity" },
+		        "the two ends must differ in site, gateway and identity" },
 		{ "gw-core.regional-vpn.sekisho.internal", "gw-core..internal",
-			"responder.identity: must be a DNS name in lower case" },
+		        "responder.identity: must be a DNS name in lower case" },
 		{ "鈴木", "", "person: must be one line of text of 1 to 127 bytes" },
 		{ "鈴木", "a\\nb", "person: must be one line of text of 1 to 127 bytes" },
 		{ "鈴木", "a\\u202eb", "person: must be one line of text of 1 to 127 bytes" },
 		{ "10:30:00.000Z", "09:30:00.000Z",
-			"not_after: must be later than not_before and issued_at" },
+		        "not_after: must be later than not_before and issued_at" },
 		{ "2026-11-20T10:30", "2026-11-21T10:30",
-			"not_after: a grant lasts at most 86400 s" },
+		        "not_after: a grant lasts at most 86400 s" },
 		{ "10:30:00.000Z", "10:30:00Z", "the grant is not in its canonical form" },
 		{ "{\"class\"", "{ \"class\"", "the grant is not in its canonical form" },
 		{ "鈴木", "\\u9234\\u6728", "the grant is not in its canonical form" },
 		{ "\"v\":1}", "\"v\":1} ", "the grant is not in its canonical form" },
 		{ "\"responder\":9", "\"responder\":0",
-			"policy.responder: must be a whole number from 1 to 9223372036854775807" },
+		        "policy.responder: must be a whole number from 1 to 9223372036854775807" },
 		{ "\"policy\":{\"initiator\":2,\"provider\":4,\"responder\":9}", "\"policy\":null",
-			"policy: must be an object" },
+		        "policy: must be an object" },
 	};
 	struct grant grant;
 	struct err err;
@@ -338,8 +371,8 @@ TEST(a_wrong_grant_is_refused_with_its_field)
 TEST(a_lease_round_trips_and_runs_out)
 {
 	static const char text[] = "{\"epoch\":3,\"grant\":\"01JD0000000000000000000000\","
-				   "\"issued_at\":\"2026-11-20T09:30:00.000Z\",\"provider\":"
-				   "\"regional-vpn\",\"seq\":12,\"ttl_sec\":60,\"v\":1}";
+	                           "\"issued_at\":\"2026-11-20T09:30:00.000Z\",\"provider\":"
+	                           "\"regional-vpn\",\"seq\":12,\"ttl_sec\":60,\"v\":1}";
 	AUTO_BUF struct buf out = BUF(1024);
 	struct err err = { "" };
 	struct lease lease;
@@ -352,8 +385,10 @@ TEST(a_lease_round_trips_and_runs_out)
 	CHECK(lease_parse(text, sizeof(text) - 2, &lease, &err) == 1);
 	at = lease.issued_at;
 	CHECK(lease_left_msec(&lease, 60, at + 3600 * USEC_PER_SEC, at) == 60000);
-	CHECK(lease_left_msec(&lease, 60, at + 3600 * USEC_PER_SEC, at - 5 * USEC_PER_SEC) == 60000);
-	CHECK(lease_left_msec(&lease, 60, at + 3600 * USEC_PER_SEC, at + 59999 * USEC_PER_MSEC) == 1);
+	CHECK(lease_left_msec(&lease, 60, at + 3600 * USEC_PER_SEC, at - 5 * USEC_PER_SEC) ==
+	        60000);
+	CHECK(lease_left_msec(&lease, 60, at + 3600 * USEC_PER_SEC, at + 59999 * USEC_PER_MSEC) ==
+	        1);
 	CHECK(lease_left_msec(&lease, 60, at + 3600 * USEC_PER_SEC, at + 60 * USEC_PER_SEC) == 0);
 	CHECK(lease_left_msec(&lease, 60, at + 3600 * USEC_PER_SEC, at + 600 * USEC_PER_SEC) == 0);
 	CHECK(lease_left_msec(&lease, 30, at + 3600 * USEC_PER_SEC, at) == 30000);

@@ -224,7 +224,7 @@ TEST(statements_are_read_strictly)
 {
 	CHECK(refused("\"v\":1", "\"v\":2", "v"));
 	CHECK(refused("\"seq\":3", "\"seq\":0", "seq"));
-	CHECK(refused("\"seq\":3", "\"seq\":3,\"seq\":4", "duplicate"));
+	CHECK(refused("\"seq\":3", "\"seq\":3,\"seq\":4", "seq"));
 	CHECK(refused("\"provider\"", "\"god\"", "role"));
 	CHECK(refused("\"kanto\"", "\"Kanto\"", "id"));
 	CHECK(refused("\"granted\"", "\"granted\",\"note\":1", "note"));

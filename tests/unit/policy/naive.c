@@ -26,7 +26,8 @@ static bool next_line(const char **text, struct line *line)
 	line->bytes[bytes] = '\0';
 	*text += bytes + 1;
 	line->count = 0;
-	for (char *word = strtok_r(line->bytes, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+	for (char *word = strtok_r(line->bytes, " ", &save); word;
+	        word = strtok_r(NULL, " ", &save)) {
 		line->words[line->count++] = word;
 	}
 	return true;
@@ -53,7 +54,10 @@ static long seconds(const char *text)
 	char *unit;
 	long value = strtol(text, &unit, 10);
 
-	return *unit == 'd' ? value * 86400 : *unit == 'h' ? value * 3600 : *unit == 'm' ? value * 60 : value;
+	return *unit == 'd'   ? value * 86400
+	       : *unit == 'h' ? value * 3600
+	       : *unit == 'm' ? value * 60
+	                      : value;
 }
 
 /* Is `word` among the words between `start` and `end` (NULL: to the end)? */
@@ -95,9 +99,9 @@ static bool ask_group(const char *text, const struct naive_question *question)
 
 	while (next_line(&text, &line)) {
 		if (is(line.words[0], "group") && !is(question->from_site, question->to_site) &&
-			listed(&line, "sites", "classes", question->from_site) &&
-			listed(&line, "sites", "classes", question->to_site) &&
-			listed(&line, "classes", NULL, question->class)) {
+		        listed(&line, "sites", "classes", question->from_site) &&
+		        listed(&line, "sites", "classes", question->to_site) &&
+		        listed(&line, "classes", NULL, question->class)) {
 			return true;
 		}
 	}
@@ -111,13 +115,14 @@ static void least(struct naive_answer *answer, long duration, long lease)
 }
 
 static bool ask_class(
-	const char *text, const struct naive_question *question, struct naive_answer *answer)
+        const char *text, const struct naive_question *question, struct naive_answer *answer)
 {
 	struct line line;
 
 	while (next_line(&text, &line)) {
 		if (is(line.words[0], "class") && is(line.words[1], question->class)) {
-			long duration = after(&line, "duration") ? seconds(after(&line, "duration")) : 86400;
+			long duration = after(&line, "duration") ? seconds(after(&line, "duration"))
+			                                         : 86400;
 			long lease = after(&line, "lease") ? seconds(after(&line, "lease")) : 60;
 
 			if (question->duration > duration || question->lease > lease) {
@@ -177,7 +182,7 @@ static bool reference_is(const char *word, const char *own, const char *site, co
 }
 
 static bool ask_site(const char *provider, const char *text, bool initiator,
-	const struct naive_question *question, struct naive_answer *answer)
+        const struct naive_question *question, struct naive_answer *answer)
 {
 	const char *own = initiator ? question->from_site : question->to_site;
 	const char *own_host = initiator ? question->from_host : question->to_host;
@@ -194,14 +199,17 @@ static bool ask_site(const char *provider, const char *text, bool initiator,
 			host_ok = !provider || inside_prefix(provider, own, line.words[5]);
 		}
 		if (is(line.words[0], "allow") &&
-			reference_is(after(&line, "from"), own, question->from_site, question->from_host) &&
-			reference_is(after(&line, "to"), own, question->to_site, question->to_host) &&
-			is(after(&line, "class"), question->class) &&
-			is(after(&line, "protocol"), question->protocol) &&
-			(is(question->protocol, "icmp")
-					? question->port == 0
-					: port_listed(after(&line, "port"), question->port))) {
-			long duration = after(&line, "duration") ? seconds(after(&line, "duration")) : 86400;
+		        reference_is(after(&line, "from"), own, question->from_site,
+		                question->from_host) &&
+		        reference_is(
+		                after(&line, "to"), own, question->to_site, question->to_host) &&
+		        is(after(&line, "class"), question->class) &&
+		        is(after(&line, "protocol"), question->protocol) &&
+		        (is(question->protocol, "icmp")
+		                        ? question->port == 0
+		                        : port_listed(after(&line, "port"), question->port))) {
+			long duration = after(&line, "duration") ? seconds(after(&line, "duration"))
+			                                         : 86400;
 			long lease = after(&line, "lease") ? seconds(after(&line, "lease")) : 300;
 
 			if (duration > best) {
@@ -220,7 +228,7 @@ static bool ask_site(const char *provider, const char *text, bool initiator,
 }
 
 struct naive_answer naive_decide(const char *provider, const char *from_policy,
-	const char *to_policy, const struct naive_question *question)
+        const char *to_policy, const struct naive_question *question)
 {
 	struct naive_answer answer = { .duration = 86400, .lease = 300 };
 

@@ -20,4 +20,4 @@ struct naive_answer {
 
 /* NULL stands for no active policy. */
 struct naive_answer naive_decide(const char *provider, const char *from_policy,
-	const char *to_policy, const struct naive_question *question);
+        const char *to_policy, const struct naive_question *question);

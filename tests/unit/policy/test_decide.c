@@ -10,30 +10,30 @@
 #define NOW (1700000000 * USEC_PER_SEC)
 
 static const char provider_text[] =
-	"sekisho provider-policy 1\nprovider regional-vpn\nversion 4\npool 100.64.0.0/10\n"
-	"site core-hospital prefix 100.64.2.0/24\nsite device-maker prefix 100.64.3.0/24\n"
-	"site clinic prefix 100.64.4.0/24\n"
-	"class remote-maintenance duration 2h lease 60s\nclass mail\nclass asp\n"
-	"group a sites core-hospital device-maker classes remote-maintenance mail\n";
+        "sekisho provider-policy 1\nprovider regional-vpn\nversion 4\npool 100.64.0.0/10\n"
+        "site core-hospital prefix 100.64.2.0/24\nsite device-maker prefix 100.64.3.0/24\n"
+        "site clinic prefix 100.64.4.0/24\n"
+        "class remote-maintenance duration 2h lease 60s\nclass mail\nclass asp\n"
+        "group a sites core-hospital device-maker classes remote-maintenance mail\n";
 
 static const char hospital_text[] =
-	"sekisho site-policy 1\nsite core-hospital\nversion 9\n"
-	"host ct address 192.168.10.20 service 100.64.2.20\n"
-	"host lost address 192.168.10.21 service 100.64.9.21\n"
-	"allow ct-dicom from device-maker/terminal to ct class remote-maintenance"
-	" protocol tcp port 104,5000-5010 duration 1h lease 30s\n"
-	"allow ct-long from device-maker/* to ct class remote-maintenance"
-	" protocol tcp port 104 duration 90m lease 45s\n"
-	"allow ping from device-maker/terminal to * class remote-maintenance protocol icmp\n";
+        "sekisho site-policy 1\nsite core-hospital\nversion 9\n"
+        "host ct address 192.168.10.20 service 100.64.2.20\n"
+        "host lost address 192.168.10.21 service 100.64.9.21\n"
+        "allow ct-dicom from device-maker/terminal to ct class remote-maintenance"
+        " protocol tcp port 104,5000-5010 duration 1h lease 30s\n"
+        "allow ct-long from device-maker/* to ct class remote-maintenance"
+        " protocol tcp port 104 duration 90m lease 45s\n"
+        "allow ping from device-maker/terminal to * class remote-maintenance protocol icmp\n";
 
 /* The maker has the same private network as the hospital: only service addresses count. */
 static const char maker_text[] =
-	"sekisho site-policy 1\nsite device-maker\nversion 2\n"
-	"host terminal address 192.168.10.20 service 100.64.3.10\n"
-	"allow out from terminal to core-hospital/* class remote-maintenance protocol tcp"
-	" port 1-6000\n"
-	"allow ping from terminal to core-hospital/* class remote-maintenance protocol icmp\n"
-	"allow mail from terminal to core-hospital/ct class mail protocol tcp port 25\n";
+        "sekisho site-policy 1\nsite device-maker\nversion 2\n"
+        "host terminal address 192.168.10.20 service 100.64.3.10\n"
+        "allow out from terminal to core-hospital/* class remote-maintenance protocol tcp"
+        " port 1-6000\n"
+        "allow ping from terminal to core-hospital/* class remote-maintenance protocol icmp\n"
+        "allow mail from terminal to core-hospital/ct class mail protocol tcp port 25\n";
 
 /* A question that is permitted, to be spoilt. */
 struct scene {
@@ -47,20 +47,25 @@ struct scene {
 static struct scene scene_open(void)
 {
 	struct scene scene = {
-		.request = { .from = { "device-maker", "terminal" }, .to = { "core-hospital", "ct" },
-			.class = SERVICE_REMOTE_MAINTENANCE, .protocol = PROTOCOL_TCP, .port = 104 },
-		.facts = { .provider_accredited = FACT_YES, .device_ca_accredited = FACT_YES,
-			.service_ca_accredited = FACT_YES,
-			.initiator = { CERTIFICATE_VALID, CERTIFICATE_VALID, FACT_YES, GATEWAY_ONLINE,
-				FACT_NO },
-			.responder = { CERTIFICATE_VALID, CERTIFICATE_VALID, FACT_YES, GATEWAY_ONLINE,
-				FACT_NO },
-			.window = { NOW, NOW + 8 * 3600 * USEC_PER_SEC } },
+		.request = { .from = { "device-maker", "terminal" },
+		        .to = { "core-hospital", "ct" },
+		        .class = SERVICE_REMOTE_MAINTENANCE,
+		        .protocol = PROTOCOL_TCP,
+		        .port = 104 },
+		.facts = { .provider_accredited = FACT_YES,
+		        .device_ca_accredited = FACT_YES,
+		        .service_ca_accredited = FACT_YES,
+		        .initiator = { CERTIFICATE_VALID, CERTIFICATE_VALID, FACT_YES,
+		                GATEWAY_ONLINE, FACT_NO },
+		        .responder = { CERTIFICATE_VALID, CERTIFICATE_VALID, FACT_YES,
+		                GATEWAY_ONLINE, FACT_NO },
+		        .window = { NOW, NOW + 8 * 3600 * USEC_PER_SEC } },
 		.now = NOW,
 	};
 	struct err err;
 
-	CHECK(provider_policy_parse(provider_text, strlen(provider_text), &scene.provider, &err) == 0);
+	CHECK(provider_policy_parse(provider_text, strlen(provider_text), &scene.provider, &err) ==
+	        0);
 	CHECK(site_policy_parse(hospital_text, strlen(hospital_text), &scene.hospital, &err) == 0);
 	CHECK(site_policy_parse(maker_text, strlen(maker_text), &scene.maker, &err) == 0);
 	scene.facts.provider = scene.provider;
@@ -105,7 +110,7 @@ TEST(a_permit_carries_what_holds)
 	CHECK(decision.verdict == VERDICT_PERMIT && decision_denied_by(&decision) == LAYER_COUNT);
 	CHECK(decision.duration_sec == 5400 && decision.lease_sec == 45);
 	CHECK(decision.provider_version == 4 && decision.initiator_version == 2 &&
-		decision.responder_version == 9);
+	        decision.responder_version == 9);
 	CHECK(decision.ike == GRANT_INITIATOR);
 	CHECK_TEXT(decision.group, "a");
 	CHECK_TEXT(decision.initiator_rule, "out");
@@ -186,8 +191,8 @@ SPOIL(gateway_offline, scene->facts.responder.gateway = GATEWAY_OFFLINE)
 SPOIL(gateway_not_ready, scene->facts.responder.gateway = GATEWAY_NOT_READY)
 SPOIL(nat_unknown, scene->facts.responder.behind_nat = FACT_UNKNOWN)
 SPOIL(nat_foreign, scene->facts.initiator.behind_nat = FACT_FOREIGN)
-SPOIL(nat_both,
-	scene->facts.initiator.behind_nat = FACT_YES; scene->facts.responder.behind_nat = FACT_YES)
+SPOIL(nat_both, scene->facts.initiator.behind_nat = FACT_YES;
+        scene->facts.responder.behind_nat = FACT_YES)
 SPOIL(window_missing, scene->facts.window = (struct policy_window){ 0 })
 SPOIL(window_backwards, scene->facts.window.not_after = NOW)
 SPOIL(window_early, scene->now = NOW - 60 * USEC_PER_SEC - 1)
@@ -197,7 +202,8 @@ SPOIL(window_length, scene->request.duration_sec = GRANT_SEC_MAX + 1)
 SPOIL(window_duration, scene->request.duration_sec = 8 * 3600 + 1)
 
 static const struct row rows[] = {
-	{ "no provider policy", no_provider_policy, LAYER_PROVIDER, REASON_PROVIDER_POLICY_MISSING, "" },
+	{ "no provider policy", no_provider_policy, LAYER_PROVIDER, REASON_PROVIDER_POLICY_MISSING,
+	        "" },
 	{ "no class", bad_class, LAYER_PROVIDER, REASON_REQUEST_MALFORMED, "" },
 	{ "class beyond", class_beyond, LAYER_WINDOW, REASON_REQUEST_MALFORMED, "" },
 	{ "no protocol", bad_protocol, LAYER_GROUP, REASON_REQUEST_MALFORMED, "" },
@@ -217,50 +223,57 @@ static const struct row rows[] = {
 	{ "class duration", class_duration, LAYER_CLASS, REASON_CLASS_DURATION, "2h" },
 	{ "class lease", class_lease, LAYER_CLASS, REASON_CLASS_LEASE, "1m" },
 	{ "no policy from", no_initiator_policy, LAYER_INITIATOR_SITE, REASON_SITE_POLICY_MISSING,
-		"device-maker" },
+	        "device-maker" },
 	{ "no policy to", no_responder_policy, LAYER_RESPONDER_SITE, REASON_SITE_POLICY_MISSING,
-		"core-hospital" },
-	{ "swapped", swapped_policy, LAYER_RESPONDER_SITE, REASON_SITE_POLICY_FOREIGN, "device-maker" },
+	        "core-hospital" },
+	{ "swapped", swapped_policy, LAYER_RESPONDER_SITE, REASON_SITE_POLICY_FOREIGN,
+	        "device-maker" },
 	{ "unknown from host", unknown_from_host, LAYER_INITIATOR_SITE, REASON_SITE_HOST_UNKNOWN,
-		"laptop" },
+	        "laptop" },
 	{ "unknown from host there", unknown_from_host, LAYER_RESPONDER_SITE, REASON_NONE, NULL },
-	{ "unknown to host", unknown_to_host, LAYER_RESPONDER_SITE, REASON_SITE_HOST_UNKNOWN, "mr" },
-	{ "host outside", host_outside, LAYER_RESPONDER_SITE, REASON_SITE_HOST_ADDRESS, "100.64.9.21" },
+	{ "unknown to host", unknown_to_host, LAYER_RESPONDER_SITE, REASON_SITE_HOST_UNKNOWN,
+	        "mr" },
+	{ "host outside", host_outside, LAYER_RESPONDER_SITE, REASON_SITE_HOST_ADDRESS,
+	        "100.64.9.21" },
 	{ "other class", other_class, LAYER_RESPONDER_SITE, REASON_SITE_RULE_CLASS, "ct-dicom" },
-	{ "other protocol", other_protocol, LAYER_RESPONDER_SITE, REASON_SITE_RULE_PROTOCOL, "ct-dicom" },
+	{ "other protocol", other_protocol, LAYER_RESPONDER_SITE, REASON_SITE_RULE_PROTOCOL,
+	        "ct-dicom" },
 	{ "port below", port_below, LAYER_RESPONDER_SITE, REASON_SITE_RULE_PORT, "ct-dicom" },
 	{ "port above", port_above, LAYER_RESPONDER_SITE, REASON_SITE_RULE_PORT, "ct-dicom" },
 	{ "port last", port_last, LAYER_INITIATOR_SITE, REASON_SITE_RULE_PORT, "out" },
-	{ "rule duration", rule_duration, LAYER_RESPONDER_SITE, REASON_SITE_DURATION, "ct-long: 90m" },
+	{ "rule duration", rule_duration, LAYER_RESPONDER_SITE, REASON_SITE_DURATION,
+	        "ct-long: 90m" },
 	{ "rule lease", rule_lease, LAYER_RESPONDER_SITE, REASON_SITE_LEASE, "ct-long: 45s" },
 	{ "provider unknown", provider_unknown, LAYER_ACCREDITATION, REASON_ACCREDITATION_PROVIDER,
-		"not known" },
+	        "not known" },
 	{ "provider not", provider_not, LAYER_ACCREDITATION, REASON_ACCREDITATION_PROVIDER,
-		"not accredited" },
+	        "not accredited" },
 	{ "device CA", device_ca_unknown, LAYER_ACCREDITATION, REASON_ACCREDITATION_DEVICE_CA,
-		"not known" },
+	        "not known" },
 	{ "service CA", service_ca_not, LAYER_ACCREDITATION, REASON_ACCREDITATION_SERVICE_CA,
-		"not accredited" },
+	        "not accredited" },
 	{ "maker from", initiator_maker, LAYER_ACCREDITATION, REASON_ACCREDITATION_INITIATOR_MAKER,
-		"not known" },
+	        "not known" },
 	{ "maker to", responder_maker, LAYER_ACCREDITATION, REASON_ACCREDITATION_RESPONDER_MAKER,
-		"not accredited" },
+	        "not accredited" },
 	{ "device from", initiator_device, LAYER_CERTIFICATES, REASON_CERTIFICATES_INITIATOR_DEVICE,
-		"not known" },
-	{ "service from", initiator_service, LAYER_CERTIFICATES, REASON_CERTIFICATES_INITIATOR_SERVICE,
-		"expired" },
+	        "not known" },
+	{ "service from", initiator_service, LAYER_CERTIFICATES,
+	        REASON_CERTIFICATES_INITIATOR_SERVICE, "expired" },
 	{ "device to", responder_device, LAYER_CERTIFICATES, REASON_CERTIFICATES_RESPONDER_DEVICE,
-		"suspended" },
-	{ "service to", responder_service, LAYER_CERTIFICATES, REASON_CERTIFICATES_RESPONDER_SERVICE,
-		"revoked" },
+	        "suspended" },
+	{ "service to", responder_service, LAYER_CERTIFICATES,
+	        REASON_CERTIFICATES_RESPONDER_SERVICE, "revoked" },
 	{ "missing", responder_missing, LAYER_CERTIFICATES, REASON_CERTIFICATES_RESPONDER_SERVICE,
-		"missing" },
+	        "missing" },
 	{ "not yet", certificate_early, LAYER_CERTIFICATES, REASON_CERTIFICATES_RESPONDER_SERVICE,
-		"not valid yet" },
+	        "not valid yet" },
 	{ "beyond", certificate_beyond, LAYER_CERTIFICATES, REASON_CERTIFICATES_RESPONDER_SERVICE,
-		"not known" },
-	{ "gateway unknown", gateway_unknown, LAYER_GATEWAYS, REASON_GATEWAYS_INITIATOR, "not known" },
-	{ "gateway offline", gateway_offline, LAYER_GATEWAYS, REASON_GATEWAYS_RESPONDER, "offline" },
+	        "not known" },
+	{ "gateway unknown", gateway_unknown, LAYER_GATEWAYS, REASON_GATEWAYS_INITIATOR,
+	        "not known" },
+	{ "gateway offline", gateway_offline, LAYER_GATEWAYS, REASON_GATEWAYS_RESPONDER,
+	        "offline" },
 	{ "not ready", gateway_not_ready, LAYER_GATEWAYS, REASON_GATEWAYS_RESPONDER, "not ready" },
 	{ "NAT unknown", nat_unknown, LAYER_GATEWAYS, REASON_GATEWAYS_NAT_UNKNOWN, "" },
 	{ "NAT foreign", nat_foreign, LAYER_GATEWAYS, REASON_GATEWAYS_NAT_UNKNOWN, "" },
@@ -270,9 +283,9 @@ static const struct row rows[] = {
 	{ "early", window_early, LAYER_WINDOW, REASON_WINDOW_EARLY, "2023-11-14T22:13:20.000Z" },
 	{ "over", window_over, LAYER_WINDOW, REASON_WINDOW_OVER, "2023-11-15T06:13:20.000Z" },
 	{ "nearly over", window_nearly_over, LAYER_WINDOW, REASON_WINDOW_OVER,
-		"2023-11-15T06:13:20.000Z" },
+	        "2023-11-15T06:13:20.000Z" },
 	{ "length", window_length, LAYER_WINDOW, REASON_WINDOW_LENGTH, "1d" },
-	{ "window duration", window_duration, LAYER_WINDOW, REASON_WINDOW_DURATION, "28801s" },
+	{ "window duration", window_duration, LAYER_WINDOW, REASON_WINDOW_DURATION, "8h" },
 };
 
 TEST(each_missing_or_bad_fact_denies_alone)
@@ -286,7 +299,8 @@ TEST(each_missing_or_bad_fact_denies_alone)
 		rows[i].spoil(&scene);
 		decision = decide(&scene);
 		result = decision.layers[rows[i].layer];
-		printf("# %s: %s %s\n", rows[i].what, policy_reason_name(result.reason), result.detail);
+		printf("# %s: %s %s\n", rows[i].what, policy_reason_name(result.reason),
+		        result.detail);
 		CHECK(decision.verdict == VERDICT_DENY);
 		if (!rows[i].detail) {
 			/* Denied by another layer; a star there does cover it here. */
@@ -317,8 +331,10 @@ TEST(edges_that_still_permit)
 	scene.request.duration_sec = 5400;
 	scene.request.lease_sec = 45;
 	CHECK(decide(&scene).verdict == VERDICT_PERMIT);
-	scene.request = (struct policy_request){ .from = scene.request.from, .to = scene.request.to,
-		.class = SERVICE_REMOTE_MAINTENANCE, .protocol = PROTOCOL_ICMP };
+	scene.request = (struct policy_request){ .from = scene.request.from,
+		.to = scene.request.to,
+		.class = SERVICE_REMOTE_MAINTENANCE,
+		.protocol = PROTOCOL_ICMP };
 	CHECK(decide(&scene).verdict == VERDICT_PERMIT);
 	/* What may go one way may not go the other. */
 	scene.request.from = scene.request.to;
@@ -336,12 +352,15 @@ TEST(a_gateway_decides_with_its_own_facts)
 	struct decision decision;
 
 	scene.facts = (struct policy_facts){
-		.foreign = LAYERS_ALL & ~(LAYER_BIT(LAYER_RESPONDER_SITE) |
-						LAYER_BIT(LAYER_ACCREDITATION) | LAYER_BIT(LAYER_WINDOW)),
+		.foreign = LAYERS_ALL &
+		           ~(LAYER_BIT(LAYER_RESPONDER_SITE) | LAYER_BIT(LAYER_ACCREDITATION) |
+		                   LAYER_BIT(LAYER_WINDOW)),
 		.responder_policy = scene.hospital,
-		.provider_accredited = FACT_YES, .service_ca_accredited = FACT_YES,
+		.provider_accredited = FACT_YES,
+		.service_ca_accredited = FACT_YES,
 		.device_ca_accredited = FACT_FOREIGN,
-		.initiator.maker_accredited = FACT_FOREIGN, .responder.maker_accredited = FACT_FOREIGN,
+		.initiator.maker_accredited = FACT_FOREIGN,
+		.responder.maker_accredited = FACT_FOREIGN,
 		.window = { NOW - USEC_PER_SEC, NOW + 3599 * USEC_PER_SEC },
 	};
 	scene.request.duration_sec = 3600;
@@ -376,19 +395,20 @@ TEST(every_reason_has_a_name_and_two_sentences)
 
 		decision.layers[LAYER_RESPONDER_SITE].reason = (enum policy_reason)reason;
 		strcpy(decision.layers[LAYER_RESPONDER_SITE].detail, "revoked");
-		policy_reason_print(&decision, LAYER_RESPONDER_SITE, &scene.request, LANGUAGE_ENGLISH,
-			&english);
-		policy_reason_print(&decision, LAYER_RESPONDER_SITE, &scene.request, LANGUAGE_JAPANESE,
-			&japanese);
+		policy_reason_print(&decision, LAYER_RESPONDER_SITE, &scene.request,
+		        LANGUAGE_ENGLISH, &english);
+		policy_reason_print(&decision, LAYER_RESPONDER_SITE, &scene.request,
+		        LANGUAGE_JAPANESE, &japanese);
 		printf("# %s: %s %s\n", policy_reason_name((enum policy_reason)reason),
-			buf_text(&english), buf_text(&japanese));
+		        buf_text(&english), buf_text(&japanese));
 		CHECK(policy_reason_name((enum policy_reason)reason)[0] != '\0');
 		CHECK(english.count > 0 && english.bytes[english.count - 1] == '.');
-		CHECK(japanese.count > 3 && strcmp(buf_text(&japanese) + japanese.count - 3, "。") == 0);
+		CHECK(japanese.count > 3 &&
+		        strcmp(buf_text(&japanese) + japanese.count - 3, "。") == 0);
 		CHECK(!strchr(buf_text(&english), '{') && !strchr(buf_text(&japanese), '{'));
 		for (int other = 0; other < reason; other++) {
 			CHECK(strcmp(policy_reason_name((enum policy_reason)other),
-				      policy_reason_name((enum policy_reason)reason)) != 0);
+			              policy_reason_name((enum policy_reason)reason)) != 0);
 		}
 	}
 }
@@ -405,19 +425,28 @@ TEST(an_answer_fits_one_screen)
 	decision = decide(&scene);
 	policy_explain_print(&decision, &scene.request, LANGUAGE_ENGLISH, &out);
 	CHECK_TEXT(buf_text(&out),
-		"device-maker/terminal -> core-hospital/ct, remote-maintenance, tcp port 22: DENIED\n"
-		"  provider       permit  regional-vpn knows both sites.\n"
-		"  group          permit  Both sites are in group a, which has this class.\n"
-		"  service class  permit  The provider offers remote-maintenance.\n"
-		"  asking site    permit  Rule out of device-maker allows it.\n"
-		"  asked site     deny    Rule ct-dicom of core-hospital does not allow tcp port 22.\n"
-		"  accreditation  permit  Everybody involved is accredited.\n"
-		"  certificates   deny    Service certificate of core-hospital: revoked.\n"
-		"  gateways       permit  Both gateways are online.\n"
-		"  time           permit  Within its time.\n");
+	        "device-maker/terminal -> core-hospital/ct, remote-maintenance, tcp port 22: "
+	        "DENIED\n"
+	        "  provider       permit  regional-vpn knows both sites.\n"
+	        "  group          permit  Both sites are in group a, which has this class.\n"
+	        "  service class  permit  The provider offers remote-maintenance.\n"
+	        "  asking site    permit  Rule out of device-maker allows it.\n"
+	        "  asked site     deny    Rule ct-dicom of core-hospital does not allow tcp port "
+	        "22.\n"
+	        "  accreditation  permit  Everybody involved is accredited.\n"
+	        "  certificates   deny    Service certificate of core-hospital: revoked.\n"
+	        "  gateways       permit  Both gateways are online.\n"
+	        "  time           permit  Within its time.\n");
 	buf_reset(&out);
 	policy_explain_print(&decision, &scene.request, LANGUAGE_JAPANESE, &out);
-	CHECK(strstr(buf_text(&out), "  証明書         拒否  core-hospitalのサービス証明書: 失効。\n"));
+	CHECK(strstr(
+	        buf_text(&out), "  証明書         拒否  core-hospitalのサービス証明書: 失効。\n"));
+	/* A state is translated, a rule that happens to have the name of one is not. */
+	strcpy(decision.layers[LAYER_RESPONDER_SITE].detail, "revoked");
+	buf_reset(&out);
+	policy_explain_print(&decision, &scene.request, LANGUAGE_JAPANESE, &out);
+	CHECK(strstr(
+	        buf_text(&out), "core-hospitalの規則revokedはtcp 22番ポートを許していません。"));
 	buf_reset(&out);
 	scene.facts.responder.service = CERTIFICATE_VALID;
 	scene.request.port = 104;

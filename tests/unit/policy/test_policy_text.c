@@ -50,7 +50,8 @@ static int accept_provider(const char *text, size_t count, struct buf *printed, 
 static void check_file(struct kind *kind, const char *name)
 {
 	AUTO_BUF struct buf text = BUF(POLICY_TEXT_BYTES_MAX), refused = BUF(ERR_TEXT_BYTES_MAX);
-	AUTO_BUF struct buf printed = BUF(POLICY_TEXT_BYTES_MAX), again = BUF(POLICY_TEXT_BYTES_MAX);
+	AUTO_BUF struct buf printed = BUF(POLICY_TEXT_BYTES_MAX),
+	                    again = BUF(POLICY_TEXT_BYTES_MAX);
 	AUTO_STRING char *path = mem_format("%s/%s", POLICY_DATA, name);
 	AUTO_STRING char *refused_path = mem_format("%s.refused", path);
 	struct err err = { "" };
@@ -111,7 +112,8 @@ TEST(long_groups_print_to_text_that_is_read_again)
 	AUTO_BUF struct buf text = BUF(POLICY_TEXT_BYTES_MAX), printed = BUF(POLICY_TEXT_BYTES_MAX);
 	struct err err = { "" };
 
-	buf_add_text(&text, "sekisho provider-policy 1\nprovider p\nversion 4\npool 100.64.0.0/10\n");
+	buf_add_text(
+	        &text, "sekisho provider-policy 1\nprovider p\nversion 4\npool 100.64.0.0/10\n");
 	for (int i = 0; i < 250; i++) {
 		buf_add_format(&text, "site site-number-%d prefix 100.64.%d.0/24\n", i, i);
 	}
@@ -132,7 +134,7 @@ TEST(too_much_is_refused)
 	struct err err = { "" };
 
 	buf_add_text(&text, "sekisho site-policy 1\nsite s\nversion 4\n"
-			    "host h address 10.0.0.1 service 100.64.0.1\n");
+	                    "host h address 10.0.0.1 service 100.64.0.1\n");
 	for (int i = 0; i <= POLICY_TESTS_MAX; i++) {
 		buf_add_text(&text, "test deny from a/b to h class mail protocol icmp\n");
 	}
@@ -150,11 +152,11 @@ TEST(the_report_has_a_line_for_every_test)
 	AUTO(site_policy) struct site_policy *policy = NULL;
 	AUTO_BUF struct buf report = BUF(4096);
 	static const char text[] = "sekisho site-policy 1\nsite s\nversion 4\n"
-				   "host h address 10.0.0.1 service 100.64.0.1\n"
-				   "allow r from a/b to h class mail protocol icmp\n"
-				   "test permit from a/b to h class mail protocol icmp\n"
-				   "test permit from a/c to h class mail protocol icmp\n"
-				   "test deny from h to a/b class mail protocol icmp\n";
+	                           "host h address 10.0.0.1 service 100.64.0.1\n"
+	                           "allow r from a/b to h class mail protocol icmp\n"
+	                           "test permit from a/b to h class mail protocol icmp\n"
+	                           "test permit from a/c to h class mail protocol icmp\n"
+	                           "test deny from h to a/b class mail protocol icmp\n";
 	struct policy_test_result result;
 	struct err err = { "" };
 
@@ -162,11 +164,11 @@ TEST(the_report_has_a_line_for_every_test)
 	result = site_policy_test_run(policy, &report);
 	CHECK(result.passed == 2 && result.failed == 1);
 	CHECK_TEXT(result.first_failed.text,
-		"line 7: FAILED: expected permit: No rule of s allows a/c to reach s/h.");
+	        "line 7: FAILED: expected permit: No rule of s allows a/c to reach s/h.");
 	CHECK_TEXT(buf_text(&report),
-		"line 6: ok: permit: Rule r of s allows it.\n"
-		"line 7: FAILED: expected permit: No rule of s allows a/c to reach s/h.\n"
-		"line 8: ok: deny: No rule of s allows s/h to reach a/b.\n");
+	        "line 6: ok: permit: Rule r of s allows it.\n"
+	        "line 7: FAILED: expected permit: No rule of s allows a/c to reach s/h.\n"
+	        "line 8: ok: deny: No rule of s allows s/h to reach a/b.\n");
 }
 
 TEST_MAIN()

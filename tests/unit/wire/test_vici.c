@@ -13,11 +13,11 @@ static struct vici_writer start(struct buf *out)
 TEST(encoding_is_the_documented_one)
 {
 	static const char want[] = "\0\0\0\x37"
-				   "\x07\x04test"
-				   "\x03\x04key1\0\x06value1"
-				   "\x01\x08section1"
-				   "\x04\x05list1\x05\0\x05item1\x06"
-				   "\x02";
+	                           "\x07\x04test"
+	                           "\x03\x04key1\0\x06value1"
+	                           "\x01\x08section1"
+	                           "\x04\x05list1\x05\0\x05item1\x06"
+	                           "\x02";
 	AUTO_BUF struct buf out = BUF(1000);
 	struct vici_writer writer = vici_packet_start(&out, VICI_EVENT, "test");
 
@@ -49,7 +49,8 @@ TEST(reader_gives_back_what_was_written)
 	vici_section_end(&writer);
 	CHECK(vici_packet_end(&writer) == 0);
 	buf_add_text(&out, "rest");
-	CHECK(vici_packet_parse(out.bytes, out.count, &packet, &used) == 0 && used == out.count - 4);
+	CHECK(vici_packet_parse(out.bytes, out.count, &packet, &used) == 0 &&
+	        used == out.count - 4);
 	CHECK(packet.type == VICI_COMMAND);
 	CHECK_TEXT(packet.name, "load-conn");
 	reader = VICI_READER(packet.message, packet.message_bytes);
@@ -99,12 +100,12 @@ TEST(malformed_messages_are_refused)
 {
 	CHECK(READ("") == 1);
 	CHECK(READ("\x01\1a\x02") == 1);
-	CHECK(READ("\x01\1a") == 2);              /* a section that does not end */
-	CHECK(READ("\x02") == 2);                 /* one that was not begun */
+	CHECK(READ("\x01\1a") == 2);                /* a section that does not end */
+	CHECK(READ("\x02") == 2);                   /* one that was not begun */
 	CHECK(READ("\x04\1a\x04\1b\x06\x06") == 2); /* a list in a list */
-	CHECK(READ("\x05\0\1a") == 2);            /* an item without a list */
-	CHECK(READ("\x03\1a\0\5abc") == 2);       /* a value past the end */
-	CHECK(READ("\x03\0\0\0") == 2);           /* a key without a name */
+	CHECK(READ("\x05\0\1a") == 2);              /* an item without a list */
+	CHECK(READ("\x03\1a\0\5abc") == 2);         /* a value past the end */
+	CHECK(READ("\x03\0\0\0") == 2);             /* a key without a name */
 	CHECK(READ("\x04\1a") == 2);
 	CHECK(READ("\x07") == 2);
 }
@@ -142,7 +143,7 @@ TEST(what_does_not_fit_is_left_out_whole)
 TEST(texts_are_printable_and_found_at_the_top_only)
 {
 	static const char message[] = "\x01\1s\x03\6errmsg\0\1a\x02"
-				      "\x03\6errmsg\0\2no\x03\3bad\0\2a\n";
+	                              "\x03\6errmsg\0\2no\x03\3bad\0\2a\n";
 	char text[3];
 
 	CHECK(vici_find((const uint8_t *)message, sizeof(message) - 1, "errmsg", text, 3) == 0);

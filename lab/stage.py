@@ -1,0 +1,227 @@
+"""The whole story on one stage: the world, the ceremony's keys, the center, the gateways.
+
+    with Stage(sites=("core-hospital", "device-maker")) as stage:
+        stage.open()
+        connection = stage.connect("device-maker/terminal", "core-hospital/ct")
+
+`open()` does what people do before the first connection, each by its own party: accreditation,
+registration of sites and devices, policies, applications, enrolment and its approval (the steps a to
+g; h to l follow by themselves). `build` is where the programs are (SEKISHO_BUILD, or build/).
+"""
+
+import os
+import pathlib
+import time
+
+from lab.center import PROVIDER, Center
+from lab.gateway import Gateway
+from lab.pki import Pki
+from lab.world import GROUPS, REPOSITORY, LabError, World, wait_for
+
+MAKER = "acme"
+DICOM_PORT = 104
+SSH_PORT = 22
+
+# What each site's owner allows, as (rule, from, to, class, protocol, port). The other side has the
+# same rule in its own policy: both have to agree.
+RULES = (
+    ("ct-dicom", "device-maker/terminal", "core-hospital/ct", "remote-maintenance", "tcp", 104),
+    ("console-ssh", "device-maker/terminal", "core-hospital/console", "remote-maintenance", "tcp", 22),
+    ("results", "test-center/server", "core-hospital/workstation", "results-delivery", "tcp", 7),
+    ("device-care", "device-maker/terminal", "test-center/server", "remote-maintenance", "tcp", 7),
+    ("referral", "clinic/workstation", "core-hospital/workstation", "regional-sharing", "tcp", 7),
+    ("prescription", "core-hospital/workstation", "pharmacy/reception", "regional-sharing", "tcp", 7),
+    ("pharmacy-clinic", "clinic/workstation", "pharmacy/reception", "regional-sharing", "tcp", 7),
+    ("patient-data", "patient/tablet", "core-hospital/workstation", "regional-sharing", "tcp", 7),
+    ("patient-clinic", "patient/tablet", "clinic/workstation", "regional-sharing", "tcp", 7),
+    ("patient-pharmacy", "patient/tablet", "pharmacy/reception", "regional-sharing", "tcp", 7),
+)
+
+GROUP_CLASSES = {
+    "a": ("remote-maintenance", "results-delivery"),
+    "b": ("regional-sharing",),
+}
+
+
+def gateway_name(site):
+    return f"gw-{site}"
+
+
+def provider_policy(sites, version=1):
+    """The provider's policy for these sites (doc/protocol.md 2.1)."""
+    lines = ["sekisho provider-policy 1", f"provider {PROVIDER}", f"version {version}",
+        "pool 100.64.0.0/10"]
+    sites = list(sites)
+    lines += [f"site {site.name} prefix {site.prefix}" for site in sites]
+    for name in ("remote-maintenance", "results-delivery", "regional-sharing"):
+        lines.append(f"class {name} duration 2h lease 60s")
+    for name, classes in GROUP_CLASSES.items():
+        members = [site.name for site in sites if site.name in GROUPS[name]]
+        if len(members) > 1:
+            lines.append(f"group {name} sites {' '.join(members)} classes {' '.join(classes)}")
+    return "\n".join(lines) + "\n"
+
+
+def site_policy(site, rules=RULES, version=1, lease=None):
+    """A site owner's policy (doc/protocol.md 2.2): its hosts, and the rules that concern it."""
+    lines = ["sekisho site-policy 1", f"site {site.name}", f"version {version}"]
+    for host in site.hosts:
+        lines.append(f"host {host.name} address {host.address} service {host.service}")
+    for name, source, target, service, protocol, port in rules:
+        if site.name in (source.split("/")[0], target.split("/")[0]):
+            lines.append(f"allow {name} from {source} to {target} class {service} protocol "
+                f"{protocol} port {port} duration 1h" + (f" lease {lease}" if lease else ""))
+            lines.append(f"test permit from {source} to {target} class {service} protocol "
+                f"{protocol} port {port}")
+    return "\n".join(lines) + "\n"
+
+
+class Stage:
+    def __init__(self, sites=None, build=None, center=None, gateways=None, rules=RULES, lease=None):
+        """`center` and `gateways` are further settings ("section__key": value) of the programs."""
+        self.build = pathlib.Path(build or os.environ.get("SEKISHO_BUILD") or REPOSITORY / "build")
+        self.world = World(sites=sites)
+        self.center_settings, self.gateway_settings = center or {}, gateways or {}
+        self.rules, self.lease = rules, lease
+        self.pki = self.center = None
+        self.gateways = {}
+        self.tokens = {}
+        self.steps = lambda text: None  # the demo's narrator
+
+    def __enter__(self):
+        self.world.build()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.close()
+
+    def program(self, name):
+        return self.build / "src" / {"sekisho": "ctl", "sekisho-center": "center",
+            "sekisho-gateway": "gateway"}[name] / name
+
+    # Opening
+
+    def open(self, start=True):
+        """Everything up to gateways that wait for a connection."""
+        self.prepare()
+        self.start_center()
+        self.register()
+        if start:
+            self.start_gateways()
+        return self
+
+    def prepare(self):
+        """The offline ceremony: keys, certificates, statements, policies."""
+        self.pki = Pki(self.world, self.program("sekisho"), provider=PROVIDER, maker=MAKER)
+        self.pki.make()
+        self.pki.sign_provider_policy(provider_policy(self.world.sites.values()))
+        for site in self.world.sites.values():
+            self.pki.sign_site_policy(site.name, site_policy(site, self.rules, lease=self.lease))
+
+    def start_center(self):
+        self.center = Center(self.world, self.pki.center_files(), self.program("sekisho-center"),
+            **self.center_settings).start()
+
+    def register(self):
+        """What the center has to know before a gateway can enrol: accreditations, issuers' lists,
+        policies, and for each site the steps a to g of the procedure."""
+        api = self.center.api
+        for statement in self.pki.statements():
+            api("POST", "/statements", raw=statement)
+        api("POST", "/crls", raw=self.pki.device_crl())
+        api("POST", "/policies/provider", raw=self.pki.provider_policy())
+        for site in self.world.sites:
+            self.register_site(site)
+
+    def register_site(self, site):
+        api, gateway = self.center.api, gateway_name(site)
+        organization = f"org-{site}"
+        api("POST", "/organizations", {"name": organization, "kind": _kind(site), "title": site})
+        api("POST", "/sites", {"name": site, "organization": organization,
+            "owner_spki": self.pki.owner_spki(site)})
+        api("POST", f"/policies/site/{site}", raw=self.pki.site_policy(site))
+        api("POST", "/procedures", {"gateway": gateway, "site": site})  # a
+        api("POST", f"/procedures/{gateway}/purchase", {"maker": MAKER})  # b
+        api("POST", f"/procedures/{gateway}/register",  # c
+            {"information": self.pki.device_information(site)})
+        api("POST", f"/procedures/{gateway}/certificate",  # d
+            {"certificate": self.pki.device_certificate(site)})
+        api("POST", f"/procedures/{gateway}/installed", {})  # e
+        api("POST", f"/procedures/{gateway}/delivered", {})  # f
+        api("POST", f"/procedures/{gateway}/use", {})  # g
+
+    def gateway(self, site, **settings):
+        """A gateway's object, not started."""
+        return Gateway(self.world, site, self.pki.gateway_files(site),
+            self.program("sekisho-gateway"), **{**self.gateway_settings, **settings})
+
+    def start_gateways(self, sites=None, timeout=60):
+        """Starts them, approves their enrolment, and waits until they are ready."""
+        sites = list(sites or self.world.sites)
+        for site in sites:
+            self.gateways[site] = self.gateway(site).start()
+        self.approve(len(sites), timeout)
+        for site in sites:
+            self.gateways[site].wait_online(timeout)
+
+    def approve(self, count, timeout=60):
+        """Approves `count` enrolments as they come in."""
+        approved = set()
+
+        def done():
+            for item in self.center.api("GET", "/enrolments")["items"]:
+                if item.get("state", "pending") == "pending" and item["id"] not in approved:
+                    self.center.api("POST", f"/enrolments/{item['id']}/approve", {})
+                    approved.add(item["id"])
+            return len(approved) >= count
+        wait_for(done, timeout, f"{count} enrolments come in", 0.1)
+
+    # Connections
+
+    def request(self, source, target, service="remote-maintenance", protocol="tcp", port=DICOM_PORT,
+            person="suzuki", **more):
+        """Asks the center; returns its answer or raises ApiError."""
+        return self.center.api("POST", "/connections", {"from": source, "to": target,
+            "class": service, "protocol": protocol, "port": port, "person": person, **more})
+
+    def connect(self, source, target, service="remote-maintenance", protocol="tcp", port=DICOM_PORT,
+            timeout=20, **more):
+        """Asks and waits until both gateways are open; returns the id."""
+        identity = self.request(source, target, service, protocol, port, **more)["id"]
+        self.wait_connection(identity, "up", timeout)
+        return identity
+
+    def connection(self, identity):
+        return self.center.api("GET", f"/connections/{identity}")
+
+    def wait_connection(self, identity, state, timeout=20):
+        end = time.monotonic() + timeout
+        while True:
+            found = self.connection(identity)
+            if found["state"] == state:
+                return found
+            if found["state"] in ("closed", "refused") or time.monotonic() > end:
+                raise LabError(f"connection {identity} is {found['state']}, not {state}: {found}")
+            time.sleep(0.01)
+
+    def cut(self, identity, reason="the work is done"):
+        return self.center.api("POST", f"/connections/{identity}/cut", {"reason": reason})
+
+    def service(self, node):
+        """The service address of "site/host": what the other side's programs speak to."""
+        return self.world.host(node).service
+
+    # Closing
+
+    def close(self):
+        for gateway in self.gateways.values():
+            gateway.stop()
+        if self.center:
+            self.center.stop()
+        self.world.cleanup()
+
+
+def _kind(site):
+    return {"core-hospital": "hospital", "test-center": "laboratory",
+        "device-maker": "device-maintenance", "clinic": "clinic", "pharmacy": "pharmacy",
+        "patient": "patient"}.get(site, "system-integrator")
