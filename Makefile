@@ -12,8 +12,8 @@ SETUP = @dev/setup
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo check check-all fmt fmt-check layers asan asan-build analyze fuzz sim \
-	net bench docs install clean
+.PHONY: help setup build demo check check-all fmt fmt-check layers asan asan-build analyze hardening \
+	fuzz sim net bench docs install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS='	' read -r name what; do \
@@ -50,6 +50,9 @@ fmt-check: ## say which are not
 layers: ## check who includes whom (dev/layers.txt)
 	$(SETUP) build
 	@dev/check-layers
+
+hardening: build ## check that the programs are built hardened
+	@dev/check-hardening --build $(BUILD)
 
 asan: ## unit tests and simulation under the address and undefined behaviour sanitizers
 	$(SETUP)

@@ -126,29 +126,43 @@ class Stage:
         """What the center has to know before a gateway can enrol: accreditations, issuers' lists,
         policies, and for each site the steps a to g of the procedure."""
         api = self.center.api
+        self.token("maker", f"maker:{MAKER}")
+        self.token("issuer", "device-ca")
         for statement in self.pki.statements():
             api("POST", "/statements", raw=statement)
-        api("POST", "/crls", raw=self.pki.device_crl())
+        for crl in self.pki.crls():
+            api("POST", "/crls", raw=crl)
         api("POST", "/policies/provider", raw=self.pki.provider_policy())
         for site in self.world.sites:
             self.register_site(site)
 
+    def token(self, name, *roles):
+        """An operator token of these roles; made at the first call."""
+        if name not in self.tokens:
+            self.tokens[name] = self.center.api("POST", "/operators",
+                {"name": name, "roles": list(roles), "days": 30})["token"]
+        return self.tokens[name]
+
     def register_site(self, site):
+        maker, issuer = self.tokens["maker"], self.tokens["issuer"]
+        owner = self.token(f"admin-{site}", f"site:{site}")
         api, gateway = self.center.api, gateway_name(site)
         organization = f"org-{site}"
         api("POST", "/organizations", {"name": organization, "kind": _kind(site), "title": site})
         api("POST", "/sites", {"name": site, "organization": organization,
             "owner_spki": self.pki.owner_spki(site)})
-        api("POST", f"/policies/site/{site}", raw=self.pki.site_policy(site))
-        api("POST", "/procedures", {"gateway": gateway, "site": site})  # a
-        api("POST", f"/procedures/{gateway}/purchase", {"maker": MAKER})  # b
-        api("POST", f"/procedures/{gateway}/register",  # c
-            {"information": self.pki.device_information(site)})
-        api("POST", f"/procedures/{gateway}/certificate",  # d
-            {"certificate": self.pki.device_certificate(site)})
-        api("POST", f"/procedures/{gateway}/installed", {})  # e
-        api("POST", f"/procedures/{gateway}/delivered", {})  # f
-        api("POST", f"/procedures/{gateway}/use", {})  # g
+        api("POST", f"/policies/site/{site}", raw=self.pki.site_policy(site),
+            token=owner)
+        api("POST", "/procedures", {"gateway": gateway, "site": site}, token=owner)  # a
+        step = f"/procedures/{gateway}"
+        api("POST", f"{step}/purchase", {"maker": MAKER}, token=owner)  # b
+        api("POST", f"{step}/register", {"information": self.pki.device_information(site)},  # c
+            token=maker)
+        api("POST", f"{step}/certificate", {"certificate": self.pki.device_certificate(site)},  # d
+            token=issuer)
+        api("POST", f"{step}/installed", {}, token=maker)  # e
+        api("POST", f"{step}/delivered", {}, token=maker)  # f
+        api("POST", f"{step}/use", {}, token=owner)  # g
 
     def gateway(self, site, **settings):
         """A gateway's object, not started."""
@@ -170,7 +184,7 @@ class Stage:
 
         def done():
             for item in self.center.api("GET", "/enrolments")["items"]:
-                if item.get("state", "pending") == "pending" and item["id"] not in approved:
+                if item["state"] == "waiting" and item["id"] not in approved:
                     self.center.api("POST", f"/enrolments/{item['id']}/approve", {})
                     approved.add(item["id"])
             return len(approved) >= count

@@ -449,6 +449,25 @@ class World:
             raise value
         return value
 
+    def socket(self, node, family, kind, protocol=0):
+        """A socket of the node's network, for the caller's own process. A socket stays in the
+        network it was made in, so only the making needs to be there."""
+        made = []
+
+        def make():
+            try:
+                _enter(f"/run/netns/{self.namespace(node)}")
+                made.append(socket.socket(family, kind, protocol))
+            except OSError as error:
+                made.append(error)
+        # Only this thread changes its network, and it ends.
+        maker = threading.Thread(target=make)
+        maker.start()
+        maker.join()
+        if isinstance(made[0], OSError):
+            raise made[0]
+        return made[0]
+
     def ping(self, node, address, count=1, timeout=1, source=None, size=56):
         """How many of `count` echo requests were answered, each within `timeout` seconds."""
         argv = ["ping", "-n", "-q", "-c", count, "-i", "0.1", "-W", timeout, "-s", size, address]
@@ -592,6 +611,15 @@ def _tcp_probe(address, port, timeout, source):
         return "open"
 
 
+def _enter(namespace):
+    """The calling thread goes into a network namespace, given by its file."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(namespace, "rb") as handle:
+        if libc.setns(handle.fileno(), CLONE_NEWNET):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), namespace)
+
+
 def _call_child(writer, namespace, function, arguments, timeout):
     # Never returns: the child must not run the caller's exit handlers.
     try:
@@ -599,11 +627,7 @@ def _call_child(writer, namespace, function, arguments, timeout):
             signal.signal(number, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, timeout)
         try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            with open(namespace, "rb") as handle:
-                if libc.setns(handle.fileno(), CLONE_NEWNET):
-                    number = ctypes.get_errno()
-                    raise OSError(number, os.strerror(number), namespace)
+            _enter(namespace)
             answer = pickle.dumps((True, function(*arguments)))
         except Exception as error:
             try:

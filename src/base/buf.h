@@ -22,7 +22,7 @@ struct buf {
 };
 
 #define BUF(max) ((struct buf){ .count_max = (max) })
-#define AUTO_BUF __attribute__((cleanup(buf_clear)))
+#define AUTO_BUF __attribute__((cleanup(buf_clear), unused))
 
 /* Frees the memory; the buffer can be used again. */
 void buf_clear(struct buf *buf);

@@ -16,7 +16,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#define AUTO(type) __attribute__((cleanup(type##_cleanup)))
+/* A cleanup is a use, which clang does not see: hence "unused". */
+#define AUTO(type) __attribute__((cleanup(type##_cleanup), unused))
 
 /* Makes the cleanup function for AUTO(name) out of `struct name *name_free(struct name *)`. */
 #define AUTO_DEFINE(name)                                                                          \
@@ -32,8 +33,8 @@
 		taken_;                                                                            \
 	})
 
-#define AUTO_STRING __attribute__((cleanup(mem_string_cleanup)))
-#define AUTO_FD __attribute__((cleanup(mem_fd_cleanup)))
+#define AUTO_STRING __attribute__((cleanup(mem_string_cleanup), unused))
+#define AUTO_FD __attribute__((cleanup(mem_fd_cleanup), unused))
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -107,6 +107,11 @@ void connection_request_serve(struct exchange *exchange, const struct connection
 	case CONNECTION_DENIED:
 		break;
 	}
+	if (center->decision.layers[0].reason == REASON_NONE) {
+		/* Permitted, but what would be signed is no grant: two gateways at addresses that do not fit. */
+		answer_problem(exchange, 409, "no grant can be made of the two gateways' addresses");
+		return;
+	}
 	answer_denied(exchange, &center->decision);
 }
 

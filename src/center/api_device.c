@@ -26,11 +26,8 @@ static int read_stream_query(struct exchange *exchange, struct gateway *gateway)
 
 	if (address && !text_equal(address, "any") && (address_parse(address, &parsed) != 0 ||
 			address_scope(parsed) == ADDRESS_UNUSABLE)) {
-		/* Loopback is where a lab's gateways are. */
-		if (parsed.family != ADDRESS_V4 || parsed.bytes[0] != 127) {
-			answer_problem(exchange, 400, "address: must be a usable address or \"any\"");
-			return 1;
-		}
+		answer_problem(exchange, 400, "address: must be a usable address or \"any\"");
+		return 1;
 	}
 	if (!address && address_parse(exchange->request->peer_address, &parsed) != 0) {
 		parsed = (struct address){ 0 };

@@ -11,7 +11,7 @@ static int add_entry(void *context, const void *data)
 	struct list *list = context;
 	const struct store_leaf *row = data;
 	struct hash hash = hash_leaf(row->bytes.bytes, row->bytes.count);
-	AUTO_BUF struct buf hash_text = BUF(64);
+	AUTO_BUF struct buf hash_text = BUF(64), entry = BUF(2 * LEDGER_RECORD_BYTES_MAX);
 	AUTO_STRING char *key = mem_format("%llu", (unsigned long long)row->leaf + 1);
 	struct err err;
 	json_t *record = NULL, *item;
@@ -20,8 +20,10 @@ static int add_entry(void *context, const void *data)
 	if (json_parse(row->bytes.bytes, row->bytes.count, &record, &err) != 0) {
 		record = json_null();
 	}
-	item = json_pack("{sI so ss}", "leaf", (json_int_t)row->leaf, "record", record, "hash",
-		buf_text(&hash_text));
+	/* The record to be read, and its bytes to be hashed. */
+	base64_add(&entry, row->bytes.bytes, row->bytes.count);
+	item = json_pack("{sI so ss ss}", "leaf", (json_int_t)row->leaf, "record", record, "hash",
+		buf_text(&hash_text), "entry", buf_text(&entry));
 	list_add(list, key, item);
 	return 0;
 }
@@ -81,5 +83,11 @@ void ledger_proof(struct exchange *exchange)
 
 void ledger_raise_epoch(struct exchange *exchange)
 {
-	live_raise_epoch(exchange);
+	struct center *center = exchange->center;
+	struct record *record = ledger_record(center, "configuration.changed", "epoch");
+	uint64_t epoch = live_raise_epoch(center);
+
+	record_number(record, "epoch", (int64_t)epoch);
+	answer_leaf(exchange, 200, ledger_append(center, record),
+		json_pack("{sI}", "epoch", (json_int_t)epoch));
 }

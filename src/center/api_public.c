@@ -14,7 +14,7 @@ static struct ocsp_status status_of(void *context, const char *serial)
 {
 	struct center *center = context;
 	struct store_certificate row = { 0 };
-	struct ocsp_status status = { OCSP_UNKNOWN };
+	struct ocsp_status status = { .state = OCSP_UNKNOWN };
 	int r = store_certificate_get(center->store, 2, serial, &row);
 
 	core_must(r < 0 ? r : 0, "look for a certificate");

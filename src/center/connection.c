@@ -478,7 +478,9 @@ static void tick(struct connection_turn *turn, struct connection *connection)
 	if (end_if_due(turn, connection)) {
 		return;
 	}
-	if (now >= connection->renew_at && (row->up[0] || row->up[1])) {
+	/* With an SA that was there already a gateway may be up before go: that lease is short. */
+	if (row->state != CONNECTION_GRANTED && now >= connection->renew_at &&
+		(row->up[0] || row->up[1])) {
 		renew(turn, connection);
 	}
 	if (now >= connection->resend_at && row->state != CONNECTION_UP) {
@@ -497,7 +499,8 @@ static int64_t next_of(const struct connection *connection)
 	if (row->state == CONNECTION_UP || next > connection->deadline) {
 		next = row->state == CONNECTION_UP ? connection->renew_at : connection->deadline;
 	}
-	if ((row->up[0] || row->up[1]) && connection->renew_at < next) {
+	if (row->state == CONNECTION_GOING && (row->up[0] || row->up[1]) &&
+		connection->renew_at < next) {
 		next = connection->renew_at;
 	}
 	return next < connection->end_at ? next : connection->end_at;

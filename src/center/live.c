@@ -373,6 +373,20 @@ int live_cut(struct center *center, const char *id, const char *by, const char *
 	return r;
 }
 
+uint64_t live_raise_epoch(struct center *center)
+{
+	uint64_t epoch = 0;
+
+	core_must(store_counter_get(center->store, "epoch", &epoch), "read the epoch");
+	epoch = epoch > 0 ? epoch + 1 : 2;
+	ledger_begin(center);
+	core_must(store_counter_put(center->store, "epoch", epoch), "keep the epoch");
+	core_must(connection_epoch_raise(center->machine, epoch, clock_now(), &center->actions),
+		"raise the epoch");
+	run(center);
+	return epoch;
+}
+
 static json_t *print_end(const struct grant_end *end)
 {
 	return json_pack("{ss ss ss ss ss}", "site", end->site, "gateway", end->gateway, "host",

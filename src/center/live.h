@@ -27,6 +27,9 @@ struct decision live_explain(struct center *center, const struct policy_request 
 int live_cut(struct center *center, const char *id, const char *by, const char *reason,
 	uint64_t *ret_leaf) must_use;
 
+/* Makes every older grant void and ends all connections. Returns the new epoch. */
+uint64_t live_raise_epoch(struct center *center);
+
 /* A row as JSON, as lists and answers show it; the caller owns it. */
 json_t *live_print(const struct connection_row *row);
 /* A stored row back as the machine's. Outcome 1: it is damaged. */

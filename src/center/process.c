@@ -50,7 +50,7 @@ static void add_directory_of(struct paths *paths, const char *path, unsigned acc
 {
 	AUTO_STRING char *copy = mem_string(path);
 
-	if (path) {
+	if (copy) {
 		add(paths, dirname(copy), access);
 	}
 }
@@ -118,6 +118,7 @@ const struct sandbox_path *process_paths(const struct process_arguments *argumen
 		add_directory_of(&paths, config->database, SANDBOX_WRITE);
 		add_directory_of(&paths, config->checkpoint_copy, SANDBOX_WRITE);
 		add_directory_of(&paths, config->first_token, SANDBOX_WRITE);
+		add_directory_of(&paths, arguments->first_token, SANDBOX_WRITE);
 	}
 	paths.items[paths.count] = (struct sandbox_path){ 0 };
 	return paths.items;

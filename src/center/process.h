@@ -9,6 +9,7 @@
 
 struct process_arguments {
 	const char *config_path;
+	const char *first_token; /* where the first operator token goes; NULL: as configured */
 	unsigned index; /* of the front */
 };
 

@@ -118,7 +118,7 @@ static int sign_note(void *context, const uint8_t *message, size_t count,
 	uint8_t ret_signature[NOTE_SIGNATURE_BYTES], struct err *err)
 {
 	struct signer *signer = context;
-	AUTO_BUF struct buf signature = BUF(256);
+	AUTO_BUF struct buf signature = BUF(4096); /* room for any mechanism */
 	int r = token_sign(signer->checkpoint_key, message, count, &signature, err);
 
 	if (r != 0 || signature.count != NOTE_SIGNATURE_BYTES) {
@@ -263,7 +263,7 @@ static struct ocsp_status look_up(void *context, const char *serial)
 		}
 	}
 	buf_add_block(&statuses->asked, serial, strlen(serial));
-	return (struct ocsp_status){ OCSP_UNKNOWN };
+	return (struct ocsp_status){ .state = OCSP_UNKNOWN };
 }
 
 static int read_statuses(struct cursor *request, struct statuses *statuses)

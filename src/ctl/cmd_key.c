@@ -85,21 +85,21 @@ static int run_key_request(struct ctl *ctl)
 }
 
 static const struct option generate_options[] = {
-	{ "key", OPTION_TEXT, "label of the new key", "LABEL", .required = true },
-	{ "type", OPTION_CHOICE, "kind of key", "TYPE", "ec-p256", .choices = key_types },
-	{ "out", OPTION_FILE, "where the public key is written (PEM)" },
+	{ OPTION("key", OPTION_TEXT), "label of the new key", "LABEL", .required = true },
+	{ OPTION("type", OPTION_CHOICE), "kind of key", "TYPE", "ec-p256", .choices = key_types },
+	{ OPTION("out", OPTION_FILE), "where the public key is written (PEM)" },
 	{ 0 },
 };
 static const struct option export_options[] = {
-	{ "key", OPTION_TEXT, "label of the key", "LABEL", .required = true },
-	{ "out", OPTION_FILE, "where the public key is written (PEM)" },
+	{ OPTION("key", OPTION_TEXT), "label of the key", "LABEL", .required = true },
+	{ OPTION("out", OPTION_FILE), "where the public key is written (PEM)" },
 	{ 0 },
 };
 static const struct option request_options[] = {
-	{ "key", OPTION_TEXT, "label of the key; made if there is none", "LABEL", .required = true },
-	{ "type", OPTION_CHOICE, "kind of key", "TYPE", "ec-p256", .choices = key_types },
-	{ "csr", OPTION_FILE, "where the request is written (PEM)", .required = true },
-	{ "out", OPTION_FILE, "where the public key is written (PEM)" },
+	{ OPTION("key", OPTION_TEXT), "label of the key; made if there is none", "LABEL", .required = true },
+	{ OPTION("type", OPTION_CHOICE), "kind of key", "TYPE", "ec-p256", .choices = key_types },
+	{ OPTION("csr", OPTION_FILE), "where the request is written (PEM)", .required = true },
+	{ OPTION("out", OPTION_FILE), "where the public key is written (PEM)" },
 	{ 0 },
 };
 

@@ -150,12 +150,12 @@ static int run_delete(struct ctl *ctl)
 }
 
 static const struct option init_options[] = {
-	{ "so-pin-file", OPTION_FILE, "file with the PIN of the token's security officer; drawn and "
+	{ OPTION("so-pin-file", OPTION_FILE), "file with the PIN of the token's security officer; drawn and "
 				      "written if there is none", .required = true },
 	{ 0 },
 };
 static const struct option delete_options[] = {
-	{ "id", OPTION_TEXT, "the id of the slot, two hex digits", "ID", .required = true },
+	{ OPTION("id", OPTION_TEXT), "the id of the slot, two hex digits", "ID", .required = true },
 	{ 0 },
 };
 

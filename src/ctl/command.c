@@ -11,45 +11,45 @@
 static const char *const outputs[] = { "text", "json", NULL };
 
 const struct option command_common[] = {
-	{ "output", OPTION_CHOICE, "how the result is written", "text|json", "text",
+	{ OPTION("output", OPTION_CHOICE), "how the result is written", "text|json", "text",
 		.choices = outputs },
 	{ "config", OPTION_FILE,
 		"client configuration (else SEKISHO_CONFIG, ~/.config/sekisho/client.conf)" },
-	{ "help", OPTION_FLAG, "says what the command does and what it takes" },
+	{ OPTION("help", OPTION_FLAG), "says what the command does and what it takes" },
 	{ 0 },
 };
 
 static const struct option token_group[] = {
-	{ "module", OPTION_FILE, "PKCS#11 module (else SEKISHO_MODULE)" },
-	{ "token", OPTION_TEXT, "label of the token (else SEKISHO_TOKEN)", "LABEL" },
-	{ "pin-file", OPTION_FILE, "file with its PIN, not readable by others (else SEKISHO_PIN_FILE)" },
+	{ OPTION("module", OPTION_FILE), "PKCS#11 module (else SEKISHO_MODULE)" },
+	{ OPTION("token", OPTION_TEXT), "label of the token (else SEKISHO_TOKEN)", "LABEL" },
+	{ OPTION("pin-file", OPTION_FILE), "file with its PIN, not readable by others (else SEKISHO_PIN_FILE)" },
 	{ 0 },
 };
 
 static const struct option center_group[] = {
-	{ "center", OPTION_TEXT, "the center's host name or address (else SEKISHO_CENTER)", "HOST" },
-	{ "operator-port", OPTION_COUNT, "its port for operators (else SEKISHO_OPERATOR_PORT)", "PORT",
+	{ OPTION("center", OPTION_TEXT), "the center's host name or address (else SEKISHO_CENTER)", "HOST" },
+	{ OPTION("operator-port", OPTION_COUNT), "its port for operators (else SEKISHO_OPERATOR_PORT)", "PORT",
 		.min = 1, .max = 65535 },
-	{ "root", OPTION_FILE, "the accreditor's root certificate (else SEKISHO_ROOT)" },
-	{ "token-file", OPTION_FILE, "file with the operator's access token (else SEKISHO_TOKEN_FILE)" },
+	{ OPTION("root", OPTION_FILE), "the accreditor's root certificate (else SEKISHO_ROOT)" },
+	{ OPTION("token-file", OPTION_FILE), "file with the operator's access token (else SEKISHO_TOKEN_FILE)" },
 	{ 0 },
 };
 
 static const struct option public_group[] = {
-	{ "center", OPTION_TEXT, "the center's host name or address (else SEKISHO_CENTER)", "HOST" },
-	{ "public-port", OPTION_COUNT, "its public port (else SEKISHO_PUBLIC_PORT)", "PORT", .min = 1,
+	{ OPTION("center", OPTION_TEXT), "the center's host name or address (else SEKISHO_CENTER)", "HOST" },
+	{ OPTION("public-port", OPTION_COUNT), "its public port (else SEKISHO_PUBLIC_PORT)", "PORT", .min = 1,
 		.max = 65535 },
 	{ 0 },
 };
 
 static const struct option gateway_group[] = {
-	{ "socket", OPTION_FILE, "the gateway's local socket (else SEKISHO_SOCKET)" },
+	{ OPTION("socket", OPTION_FILE), "the gateway's local socket (else SEKISHO_SOCKET)" },
 	{ 0 },
 };
 
 static const struct option page_group[] = {
-	{ "after", OPTION_TEXT, "go on behind this cursor", "CURSOR" },
-	{ "limit", OPTION_COUNT, "at most so many", "N", .min = 1, .max = 1000 },
+	{ OPTION("after", OPTION_TEXT), "go on behind this cursor", "CURSOR" },
+	{ OPTION("limit", OPTION_COUNT), "at most so many", "N", .min = 1, .max = 1000 },
 	{ 0 },
 };
 

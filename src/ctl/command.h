@@ -60,6 +60,9 @@ struct option {
 	const char *const *choices; /* ended by NULL */
 };
 
+/* The first part of a row; help follows, then value and initial or the rest by name. */
+#define OPTION(option_name, option_type) .name = (option_name), .type = (option_type)
+
 /* Options that several commands share. */
 enum option_group {
 	GROUP_TOKEN = 1,   /* --module --token --pin-file */

@@ -40,6 +40,11 @@ int material_write(struct ctl *ctl, const char *path, const void *bytes, size_t 
 	return ctl_result(ctl, file_replace(path, bytes, count, 0644, &ctl->err));
 }
 
+int material_directory(struct ctl *ctl, const char *path)
+{
+	return ctl_result(ctl, directory_make(path, 0755, &ctl->err));
+}
+
 static int wrap(struct ctl *ctl, int status, const char *path)
 {
 	return status == CTL_OK ? CTL_OK : err_wrap(&ctl->err, status, "%s", path);

@@ -16,6 +16,9 @@ int material_read(struct ctl *ctl, const char *path, struct buf *out) must_use;
 /* Replaces a file; puts nothing in its place before all of it is there. */
 int material_write(struct ctl *ctl, const char *path, const void *bytes, size_t count) must_use;
 
+/* Makes a directory (mode 0755) where it is missing. */
+int material_directory(struct ctl *ctl, const char *path) must_use;
+
 int material_cert(struct ctl *ctl, const char *path, struct cert **ret_cert) must_use;
 /* A certificate of one of these kinds (a set of CERT_SET()) that keeps to its profile. */
 int material_cert_kind(struct ctl *ctl, const char *path, unsigned kinds,

@@ -20,7 +20,7 @@ static const struct config_key keys[] = {
 	{ "token", "module", CONFIG_PATH, AT(module), NULL, false, 0, 0, "PKCS#11 module." },
 	{ "token", "label", CONFIG_TEXT, AT(token), NULL, false, 0, 0, "Label of the PKCS#11 token." },
 	{ "token", "pin-file", CONFIG_PATH, AT(pin_file), NULL, false, 0, 0, "File with its PIN, mode 0600." },
-	{ "gateway", "socket", CONFIG_PATH, AT(socket), "/run/sekisho/local.sock", false, 0, 0, "The gateway's local socket." },
+	{ "gateway", "socket", CONFIG_PATH, AT(socket), "/run/sekisho/gateway.socket", false, 0, 0, "The gateway's local socket." },
 	{ 0 },
 };
 /* clang-format on */
@@ -110,7 +110,7 @@ int settings_read(struct ctl *ctl)
 	} else {
 		ctl->settings.operator_port = 8445;
 		ctl->settings.public_port = 8080;
-		ctl->settings.socket = mem_string("/run/sekisho/local.sock");
+		ctl->settings.socket = mem_string("/run/sekisho/gateway.socket");
 	}
 	if (r != 0) {
 		return r == -ENOENT ? CTL_NOT_FOUND : r > 0 ? CTL_USAGE : CTL_FAILED;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "gateway/message.h"
@@ -197,6 +198,29 @@ static void on_enrolled(void *context, const struct http_response *response)
 	try_later(agent, (int64_t)(after_sec > 0 ? after_sec : 1) * 1000);
 }
 
+/* The request is made once for a key and kept: what a person approves is these bytes, so asking
+ * again has to be with the same. */
+static int find_request(struct agent *agent, struct buf *der, struct err *err)
+{
+	AUTO_STRING char *path = gateway_state_path(agent->config, "agent/request.der");
+	struct csr_wanted nothing = { .kind = CERT_SERVICE };
+	AUTO(csr) struct csr *kept = NULL;
+	size_t own_bytes, kept_bytes;
+	const uint8_t *own = token_key_spki(agent->new_key, &own_bytes), *spki;
+
+	if (file_read(path, der, NULL) == 0 && csr_parse(der->bytes, der->count, &kept, NULL) == 0) {
+		spki = key_spki(csr_key(kept), &kept_bytes);
+		if (kept_bytes == own_bytes && memcmp(spki, own, own_bytes) == 0) {
+			return 0;
+		}
+	}
+	buf_reset(der);
+	if (csr_make(agent->new_key, &nothing, der, err) != 0) {
+		return 1;
+	}
+	return file_replace(path, der->bytes, der->count, 0600, err) == 0 ? 0 : 1;
+}
+
 static int ask(struct agent *agent, bool renew, struct err *err)
 {
 	AUTO_STRING char *path = mem_format("/.well-known/est/%s/%s", agent->config->provider,
@@ -204,14 +228,13 @@ static int ask(struct agent *agent, bool renew, struct err *err)
 	AUTO_BUF struct buf der = BUF(CSR_DER_BYTES_MAX);
 	AUTO_BUF struct buf body = BUF(2 * CSR_DER_BYTES_MAX);
 	AUTO_BUF struct buf information = BUF(AGENT_DEVICE_INFORMATION_BYTES_MAX);
-	struct csr_wanted nothing = { .kind = CERT_SERVICE };
 	struct http_client_options options = { .host = agent->config->center,
 		.port = (uint16_t)agent->config->enrol_port };
 	struct http_client_request request = { .method = "POST", .path = path,
 		.content_type = EST_TYPE_CSR, .deadline_msec = ENROL_DEADLINE_MSEC,
 		.handler = on_enrolled, .context = agent };
 
-	if (make_key(agent, err) != 0 || csr_make(agent->new_key, &nothing, &der, err) != 0) {
+	if (make_key(agent, err) != 0 || find_request(agent, &der, err) != 0) {
 		return 1;
 	}
 	est_csr_print(der.bytes, der.count, &body);

@@ -100,16 +100,26 @@ static void on_token(void *context, enum charon_outcome outcome, const char *tex
 	charon_ready(priv);
 }
 
-/* The key in the token, once both charon and the own certificate are there. */
+static void on_root(void *context, enum charon_outcome outcome, const char *text)
+{
+	if (outcome != CHARON_OK) {
+		log_error("charon does not take the accreditor's root: %s", text);
+	}
+}
+
+/* The pinned root and the key in the token, once both charon and the own certificate are there. */
 static void load_credentials(struct priv *priv)
 {
 	char key_id[3];
+	size_t root_bytes;
+	const uint8_t *root = cert_der(trust_root(priv->trust), &root_bytes);
 
 	if (!charon_alive(priv->charon) || priv->token_key == 0 || priv->charon_loaded) {
 		return;
 	}
 	snprintf(key_id, sizeof(key_id), "%02x", priv->token_key);
-	if (charon_load_token(priv->charon, key_id, priv->pin, -1, on_token, priv) != 0) {
+	if (charon_load_authority(priv->charon, root, root_bytes, on_root, priv) != 0 ||
+		charon_load_token(priv->charon, key_id, priv->pin, -1, on_token, priv) != 0) {
 		log_error("charon's queue is full");
 	}
 }
@@ -558,10 +568,11 @@ static int open_network(struct priv *priv, struct err *err)
 	struct in_addr pool;
 
 	inet_pton(AF_INET, "100.64.0.0", &pool);
-	if (address_settings_apply(err) != 0 || address_open(&priv->address, err) != 0 ||
-		open_firewall(priv, err) != 0 ||
+	/* Forwarding is turned on only behind the filter and the blackhole route. */
+	if (address_open(&priv->address, err) != 0 || open_firewall(priv, err) != 0 ||
 		address_bridge_make(priv->address, GATEWAY_BRIDGE, err) != 0 ||
 		address_blackhole_add(priv->address, pool, 10, err) != 0 ||
+		address_settings_apply(err) != 0 ||
 		address_find(priv->address, priv->config->wan, &priv->wan, err) != 0) {
 		return 1;
 	}

@@ -182,6 +182,11 @@ const char *trust_gateway(const struct trust *trust)
 	return trust->gateway;
 }
 
+const struct cert *trust_root(const struct trust *trust)
+{
+	return trust->root;
+}
+
 const struct cert *trust_service_ca(const struct trust *trust)
 {
 	return trust->identity ? verifier_issuer(trust->verifier, trust->identity) : NULL;

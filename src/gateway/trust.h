@@ -35,6 +35,8 @@ int trust_identity_set(struct trust *trust, const uint8_t *der, size_t count, st
 const struct cert *trust_identity(const struct trust *trust); /* NULL before */
 const char *trust_site(const struct trust *trust);
 const char *trust_gateway(const struct trust *trust);
+/* The pinned root. */
+const struct cert *trust_root(const struct trust *trust);
 /* The service CA that issued the own certificate. NULL while it is not known. */
 const struct cert *trust_service_ca(const struct trust *trust);
 

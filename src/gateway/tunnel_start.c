@@ -68,7 +68,7 @@ static int recall_opening(struct tunnel_machine *machine, const struct recalled 
 	struct tunnel *tunnel = turn_find(machine, record->subject);
 
 	if (tunnel) {
-		tunnel->opened = true;
+		tunnel->opened = tunnel->go = true;
 	}
 	return 0;
 }

@@ -274,6 +274,7 @@ void turn_open(struct turn *turn, struct tunnel *tunnel)
 	}
 	tunnel->state = TUNNEL_OPENING;
 	tunnel->opened = true;
+	tunnel->go = true; /* an SA lost from now on is made again without being asked */
 	tunnel->lease_end = end;
 	turn_push_lease(turn, TUNNEL_LEASE_OPEN, tunnel,
 		SIM_BUG(long_open) ? LEASE_SEC_MAX * USEC_PER_SEC : end - now);

@@ -25,7 +25,8 @@ static unsigned kinds_of(enum cert_kind ca)
 	case CERT_DEVICE_CA:
 		return CERT_SET(CERT_DEVICE) | CERT_SET(CERT_OCSP_RESPONDER);
 	case CERT_SERVICE_CA:
-		return CERT_SET(CERT_SERVICE) | CERT_SET(CERT_SERVER) | CERT_SET(CERT_OCSP_RESPONDER);
+		return CERT_SET(CERT_SERVICE) | CERT_SET(CERT_SERVER) |
+		       CERT_SET(CERT_OCSP_RESPONDER);
 	default:
 		return 0;
 	}
@@ -99,12 +100,12 @@ static void add_usage_extensions(struct buf *out, enum cert_kind kind)
 	der_add(out, DER_BIT_STRING, is_ca ? "\x01\x06" : "\x07\x80", 2);
 	close_extension(out, opened);
 	if (kind == CERT_DEVICE || kind == CERT_SERVICE || kind == CERT_SERVER ||
-		kind == CERT_OCSP_RESPONDER) {
+	        kind == CERT_OCSP_RESPONDER) {
 		opened = open_extension(out, OID_EXTENDED_KEY_USAGE, false);
 		mark = der_open(out, DER_SEQUENCE);
-		der_add_oid(out, kind == CERT_SERVER      ? OID_SERVER_AUTH
-				: kind == CERT_OCSP_RESPONDER ? OID_OCSP_SIGNING
-							      : OID_CLIENT_AUTH);
+		der_add_oid(out, kind == CERT_SERVER           ? OID_SERVER_AUTH
+		                 : kind == CERT_OCSP_RESPONDER ? OID_OCSP_SIGNING
+		                                               : OID_CLIENT_AUTH);
 		if (kind == CERT_SERVICE) {
 			der_add_oid(out, OID_IPSEC_IKE);
 		}
@@ -157,7 +158,8 @@ static int add_alt_names(struct buf *out, const struct ca_request *request, stru
 	size_t names;
 	int r = 0;
 
-	if (request->kind != CERT_DEVICE && request->kind != CERT_SERVICE && request->kind != CERT_SERVER) {
+	if (request->kind != CERT_DEVICE && request->kind != CERT_SERVICE &&
+	        request->kind != CERT_SERVER) {
 		return 0;
 	}
 	opened = open_extension(out, OID_SUBJECT_ALT_NAME, false);
@@ -247,7 +249,7 @@ static void add_serial(struct buf *out)
 
 /* `issuer` NULL: self-signed. */
 static int build_tbs(const struct cert *issuer, enum token_key_type signer,
-	const struct ca_request *request, struct buf *out, struct err *err)
+        const struct ca_request *request, struct buf *out, struct err *err)
 {
 	size_t tbs = der_open(out, DER_SEQUENCE), mark, list, count;
 	const uint8_t *bytes;
@@ -282,7 +284,8 @@ static int build_tbs(const struct cert *issuer, enum token_key_type signer,
 	der_close(out, mark);
 	der_close(out, tbs);
 	if (r == 0 && out->overflowed) {
-		r = err_set(err, 1, "the certificate would be larger than %d bytes", CERT_DER_BYTES_MAX);
+		r = err_set(err, 1, "the certificate would be larger than %d bytes",
+		        CERT_DER_BYTES_MAX);
 	}
 	return r;
 }
@@ -293,7 +296,7 @@ static int build_tbs(const struct cert *issuer, enum token_key_type signer,
 static int check_times(const struct ca_request *request, struct err *err)
 {
 	if (request->not_before_usec < 0 || request->not_after_usec > LAST_USEC ||
-		request->not_before_usec / USEC_PER_SEC >= request->not_after_usec / USEC_PER_SEC) {
+	        request->not_before_usec / USEC_PER_SEC >= request->not_after_usec / USEC_PER_SEC) {
 		return err_set(err, 1, "the validity is not a span between 1970 and 9999");
 	}
 	return 0;
@@ -309,7 +312,7 @@ static bool key_is_token_key(const struct key *key, const struct token_key *toke
 }
 
 int ca_make_root(struct token_key *key, const struct ca_request *request, struct cert **ret_cert,
-	struct err *err)
+        struct err *err)
 {
 	AUTO_BUF struct buf tbs = BUF(TBS_BYTES_MAX), der = BUF(CERT_DER_BYTES_MAX);
 	struct tbs read;
@@ -345,7 +348,8 @@ int ca_new(const struct cert *cert, struct token_key *key, struct ca **ret_ca, s
 	int r;
 
 	if (kinds_of(kind) == 0) {
-		return err_set(err, 1, "%s is not a CA certificate of this system", cert_subject(cert));
+		return err_set(
+		        err, 1, "%s is not a CA certificate of this system", cert_subject(cert));
 	}
 	r = cert_lint(cert, kind, err);
 	if (r != 0) {
@@ -353,7 +357,7 @@ int ca_new(const struct cert *cert, struct token_key *key, struct ca **ret_ca, s
 	}
 	if (count != token_count || memcmp(spki, token_spki, count) != 0) {
 		return err_set(err, 1, "the key \"%s\" is not the key of the certificate %s",
-			token_key_label(key), cert_subject(cert));
+		        token_key_label(key), cert_subject(cert));
 	}
 	*ret_ca = mem_new(1, sizeof(**ret_ca));
 	(*ret_ca)->cert = cert_copy(cert);
@@ -436,7 +440,7 @@ static int check_under(const struct cert *issuer, const struct tbs *tbs, struct 
 
 	if (!(kinds_of(cert_kind(issuer)) & CERT_SET(kind))) {
 		return err_set(err, 1, "a %s does not issue %s certificates",
-			cert_kind_name(cert_kind(issuer)), cert_kind_name(kind));
+		        cert_kind_name(cert_kind(issuer)), cert_kind_name(kind));
 	}
 	r = tbs_lint(tbs, kind, err);
 	if (r != 0) {
@@ -465,7 +469,7 @@ static int check_under(const struct cert *issuer, const struct tbs *tbs, struct 
 }
 
 int ca_prepare(const struct cert *issuer, const struct ca_request *request, struct buf *ret_tbs,
-	struct err *err)
+        struct err *err)
 {
 	AUTO_BUF struct buf tbs = BUF(TBS_BYTES_MAX);
 	enum token_key_type type;
@@ -488,7 +492,7 @@ int ca_prepare(const struct cert *issuer, const struct ca_request *request, stru
 	}
 	if (tbs_kind(&read) != request->kind) {
 		return err_set(err, 1, "the request does not make a %s certificate",
-			cert_kind_name(request->kind));
+		        cert_kind_name(request->kind));
 	}
 	r = check_under(issuer, &read, err);
 	if (r == 0) {
@@ -499,7 +503,7 @@ int ca_prepare(const struct cert *issuer, const struct ca_request *request, stru
 }
 
 int ca_sign(const struct ca *ca, const uint8_t *tbs, size_t count, struct key_hash approved,
-	struct cert **ret_cert, struct err *err)
+        struct cert **ret_cert, struct err *err)
 {
 	AUTO_BUF struct buf der = BUF(CERT_DER_BYTES_MAX);
 	struct tbs read;
@@ -524,7 +528,7 @@ int ca_sign(const struct ca *ca, const uint8_t *tbs, size_t count, struct key_ha
 }
 
 int ca_issue(const struct ca *ca, const struct ca_request *request, struct cert **ret_cert,
-	struct err *err)
+        struct err *err)
 {
 	AUTO_BUF struct buf tbs = BUF(CERT_DER_BYTES_MAX);
 	int r = ca_prepare(ca->cert, request, &tbs, err);

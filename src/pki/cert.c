@@ -56,7 +56,8 @@ static char *name_line(const X509_NAME *name)
 	assert_always(memory != NULL);
 	X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253);
 	count = BIO_get_mem_data(memory, &bytes);
-	line = mem_format("%.*s", (int)(count < NAME_LINE_BYTES_MAX ? count : NAME_LINE_BYTES_MAX), bytes);
+	line = mem_format(
+	        "%.*s", (int)(count < NAME_LINE_BYTES_MAX ? count : NAME_LINE_BYTES_MAX), bytes);
 	BIO_free(memory);
 	return line;
 }
@@ -76,13 +77,13 @@ static void read_alt_names(struct cert *cert)
 		char text[IDENTITY_BYTES_MAX + 1] = "";
 
 		if (tag == DER_CONTEXT(2) && one.left <= IDENTITY_BYTES_MAX &&
-			!memchr(one.at, 0, one.left) && count < CERT_DNS_NAMES_MAX) {
+		        !memchr(one.at, 0, one.left) && count < CERT_DNS_NAMES_MAX) {
 			memcpy(text, one.at, one.left);
 			if (host_name_valid(text)) {
 				cert->dns_names[count++] = mem_string(text);
 			}
 		} else if (tag == DER_CONTEXT_MADE(0) && hardware_name_read(one, &type, &number) &&
-			number.left <= CERT_NAME_BYTES_MAX) {
+		           number.left <= CERT_NAME_BYTES_MAX) {
 			memcpy(text, number.at, number.left);
 			if (strlen(text) == number.left) {
 				memcpy(cert->hardware_serial, text, CERT_NAME_BYTES_MAX + 1);
@@ -116,8 +117,8 @@ static int parse_der(uint8_t *der, size_t count, struct cert **ret_cert, struct 
 	cert->der = der;
 	cert->der_count = count;
 	if (!signing_split(der, count, &cert->signing) ||
-		!tbs_read(cert->signing.tbs.at, cert->signing.tbs.left, &cert->tbs) ||
-		!der_equal(cert->signing.algorithm, cert->tbs.algorithm)) {
+	        !tbs_read(cert->signing.tbs.at, cert->signing.tbs.left, &cert->tbs) ||
+	        !der_equal(cert->signing.algorithm, cert->tbs.algorithm)) {
 		return err_set(err, 1, "not a certificate in canonical DER");
 	}
 	cert->x509 = d2i_X509(NULL, &at, (long)count);
@@ -134,9 +135,10 @@ int cert_parse(const void *bytes, size_t count, struct cert **ret_cert, struct e
 {
 	AUTO_BUF struct buf der = BUF(CERT_DER_BYTES_MAX);
 
-	if (count > 2 * CERT_DER_BYTES_MAX || der_from_pem(bytes, count, "CERTIFICATE", &der) != 0) {
+	if (count > 2 * CERT_DER_BYTES_MAX ||
+	        der_from_pem(bytes, count, "CERTIFICATE", &der) != 0) {
 		return err_set(err, 1, "not one certificate in DER or PEM, or larger than %d bytes",
-			CERT_DER_BYTES_MAX);
+		        CERT_DER_BYTES_MAX);
 	}
 	return parse_der(mem_copy(der.bytes, der.count), der.count, ret_cert, err);
 }
@@ -152,7 +154,7 @@ static bool only_space(const char *text, size_t count)
 }
 
 int cert_parse_chain(const char *pem, size_t count, struct cert **ret_certs, size_t max,
-	size_t *ret_count, struct err *err)
+        size_t *ret_count, struct err *err)
 {
 	static const char end[] = "-----END CERTIFICATE-----";
 	size_t have = 0, at = 0;
@@ -166,7 +168,7 @@ int cert_parse_chain(const char *pem, size_t count, struct cert **ret_certs, siz
 			break;
 		}
 		r = have == max ? err_set(err, 1, "more than %zu certificates", max)
-				: cert_parse(pem + at, piece, &ret_certs[have], err);
+		                : cert_parse(pem + at, piece, &ret_certs[have], err);
 		have += r == 0;
 		at += piece;
 	}
@@ -282,11 +284,13 @@ int64_t cert_not_after_usec(const struct cert *cert)
 
 bool cert_is_ca(const struct cert *cert)
 {
-	const struct extension_value *value = &cert->tbs.extensions.values[EXTENSION_BASIC_CONSTRAINTS];
+	const struct extension_value *value =
+	        &cert->tbs.extensions.values[EXTENSION_BASIC_CONSTRAINTS];
 	int path_length;
 	bool is_ca;
 
-	return value->present && basic_constraints_read(value->value, &is_ca, &path_length) && is_ca;
+	return value->present && basic_constraints_read(value->value, &is_ca, &path_length) &&
+	       is_ca;
 }
 
 const uint8_t *cert_spki(const struct cert *cert, size_t *ret_count)
@@ -355,7 +359,7 @@ int cert_signed_by(const struct cert *cert, const struct cert *issuer)
 }
 
 int cert_identity_print(
-	const char *gateway, const char *provider, char out[CERT_IDENTITY_BYTES_MAX])
+        const char *gateway, const char *provider, char out[CERT_IDENTITY_BYTES_MAX])
 {
 	if (!name_valid(gateway) || !name_valid(provider)) {
 		return 1;
@@ -365,7 +369,7 @@ int cert_identity_print(
 }
 
 int cert_identity(const struct cert *cert, char ret_gateway[NAME_BYTES_MAX + 1],
-	char ret_provider[NAME_BYTES_MAX + 1])
+        char ret_provider[NAME_BYTES_MAX + 1])
 {
 	const char *identity = cert->dns_names[0], *middle;
 	size_t gateway, provider;
@@ -383,7 +387,7 @@ int cert_identity(const struct cert *cert, char ret_gateway[NAME_BYTES_MAX + 1],
 	snprintf(ret_gateway, NAME_BYTES_MAX + 1, "%.*s", (int)gateway, identity);
 	snprintf(ret_provider, NAME_BYTES_MAX + 1, "%.*s", (int)provider, middle);
 	return cert_identity_print(ret_gateway, ret_provider, again) != 0 ||
-		strcmp(again, identity) != 0 || strcmp(ret_gateway, cert->common_name) != 0;
+	       strcmp(again, identity) != 0 || strcmp(ret_gateway, cert->common_name) != 0;
 }
 
 X509 *cert_x509(const struct cert *cert)
@@ -398,7 +402,8 @@ const struct tbs *cert_tbs(const struct cert *cert)
 
 const uint8_t *cert_key_id(const struct cert *cert, size_t *ret_count)
 {
-	const struct extension_value *value = &cert->tbs.extensions.values[EXTENSION_SUBJECT_KEY_ID];
+	const struct extension_value *value =
+	        &cert->tbs.extensions.values[EXTENSION_SUBJECT_KEY_ID];
 	struct der in = value->value;
 	struct der id = value->present ? der_take(&in, DER_OCTET_STRING) : DER(NULL, 0);
 

@@ -14,8 +14,9 @@
  *                                                                      hardwareModuleName
  *   service         service CA          service  ipsecIKE, clientAuth  O=organization, OU=site,
  *                                                                      CN=gateway; SAN one dNSName
- *   server          service CA          -        serverAuth            O, CN; SAN dNSName, iPAddress
- *   OCSP responder  either CA           -        OCSPSigning           O, CN; id-pkix-ocsp-nocheck
+ *   server          service CA          -        serverAuth            O, CN; SAN dNSName,
+ * iPAddress OCSP responder  either CA           -        OCSPSigning           O, CN;
+ * id-pkix-ocsp-nocheck
  *
  * The device profile is IEEE 802.1AR (subject serialNumber, hardwareModuleName of RFC 4108, key
  * usage digitalSignature, CA:FALSE); it has no ipsecIKE, so that tier 1 never carries traffic.
@@ -60,10 +61,10 @@ const char *cert_kind_name(enum cert_kind kind);
 /* Reads one certificate, DER, or PEM with nothing else in the file. Outcome 1: not one certificate
  * in canonical DER, or larger than CERT_DER_BYTES_MAX. Says nothing about trust or profile. */
 int cert_parse(const void *bytes, size_t count, struct cert **ret_cert, struct err *err) must_use;
-/* Reads one to `max` PEM certificates, leaf first. The caller frees each. Outcome 1 as above, or more
- * than max. */
+/* Reads one to `max` PEM certificates, leaf first. The caller frees each. Outcome 1 as above, or
+ * more than max. */
 int cert_parse_chain(const char *pem, size_t count, struct cert **ret_certs, size_t max,
-	size_t *ret_count, struct err *err) must_use;
+        size_t *ret_count, struct err *err) must_use;
 struct cert *cert_free(struct cert *cert);
 AUTO_DEFINE(cert)
 /* A second owner. */
@@ -84,7 +85,8 @@ const char *cert_common_name(const struct cert *cert);
 const char *cert_organization(const struct cert *cert);
 const char *cert_unit(const struct cert *cert);
 const char *cert_serial_number(const struct cert *cert); /* of the device, not of the certificate */
-/* Names in the SAN; cert_dns_name(0) of a service certificate is its IKE identity. NULL past the end. */
+/* Names in the SAN; cert_dns_name(0) of a service certificate is its IKE identity. NULL past the
+ * end. */
 const char *cert_dns_name(const struct cert *cert, size_t index);
 /* hardwareModuleName's serial as text; "" when there is none. */
 const char *cert_hardware_serial(const struct cert *cert);
@@ -121,9 +123,9 @@ int cert_signed_by(const struct cert *cert, const struct cert *issuer) must_use;
 #define CERT_IDENTITY_BYTES_MAX (2 * (NAME_BYTES_MAX + 1) + sizeof(CERT_IDENTITY_SUFFIX))
 
 /* Outcome 1: one of them is not a name (name_valid), or the whole is longer than a DNS name. */
-int cert_identity_print(const char *gateway, const char *provider,
-	char out[CERT_IDENTITY_BYTES_MAX]) must_use;
+int cert_identity_print(
+        const char *gateway, const char *provider, char out[CERT_IDENTITY_BYTES_MAX]) must_use;
 /* Takes a service certificate's identity apart. Outcome 1: it is not of that form, or the gateway
  * in it is not the subject's CN. */
 int cert_identity(const struct cert *cert, char ret_gateway[NAME_BYTES_MAX + 1],
-	char ret_provider[NAME_BYTES_MAX + 1]) must_use;
+        char ret_provider[NAME_BYTES_MAX + 1]) must_use;

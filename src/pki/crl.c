@@ -105,7 +105,7 @@ static void add_list_extensions(struct buf *out, const struct cert *issuer, uint
 }
 
 int crl_build(const struct ca *ca, const struct crl_entry *entries, size_t count, uint64_t number,
-	int64_t this_update_usec, int64_t next_update_usec, struct buf *out, struct err *err)
+        int64_t this_update_usec, int64_t next_update_usec, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf tbs = BUF(CRL_DER_BYTES_MAX - 1024);
 	const struct cert *issuer = ca_cert(ca);
@@ -125,8 +125,9 @@ int crl_build(const struct ca *ca, const struct crl_entry *entries, size_t count
 		list = der_open(&tbs, DER_SEQUENCE);
 		for (size_t i = 0; i < count; i++) {
 			if (entries[i].revoked_usec < 0 || add_entry(&tbs, &entries[i]) != 0) {
-				return err_set(err, CA_REFUSED, "entry %zu: \"%s\" is not a serial number",
-					i, entries[i].serial);
+				return err_set(err, CA_REFUSED,
+				        "entry %zu: \"%s\" is not a serial number", i,
+				        entries[i].serial);
 			}
 		}
 		der_close(&tbs, list);
@@ -134,8 +135,9 @@ int crl_build(const struct ca *ca, const struct crl_entry *entries, size_t count
 	add_list_extensions(&tbs, issuer, number);
 	der_close(&tbs, mark);
 	if (tbs.overflowed) {
-		return err_set(err, CA_REFUSED, "a list of %zu entries is larger than the %d bytes allowed",
-			count, CRL_DER_BYTES_MAX);
+		return err_set(err, CA_REFUSED,
+		        "a list of %zu entries is larger than the %d bytes allowed", count,
+		        CRL_DER_BYTES_MAX);
 	}
 	r = signing_wrap(ca_key(ca), tbs.bytes, tbs.count, out, err);
 	if (r == 0 && out->overflowed) {
@@ -146,7 +148,8 @@ int crl_build(const struct ca *ca, const struct crl_entry *entries, size_t count
 
 static int order_by_serial(const void *left, const void *right)
 {
-	return strcmp(((const struct crl_entry *)left)->serial, ((const struct crl_entry *)right)->serial);
+	return strcmp(((const struct crl_entry *)left)->serial,
+	        ((const struct crl_entry *)right)->serial);
 }
 
 /* The extensions of one entry: a reason at most. An unknown one that is critical changes what the
@@ -194,7 +197,7 @@ static bool read_entries(struct der list, struct crl *crl)
 		entry->revoked_usec = der_take_time(&one) * USEC_PER_SEC;
 		entry->reason = CRL_UNSPECIFIED;
 		if (der_try(&one, DER_SEQUENCE, &extensions) &&
-			!read_entry_extensions(extensions, &entry->reason)) {
+		        !read_entry_extensions(extensions, &entry->reason)) {
 			return false;
 		}
 		if (!der_end(&one)) {
@@ -254,7 +257,7 @@ static bool read_list(struct crl *crl)
 	crl->this_update_sec = der_take_time(&list);
 	crl->next_update_sec = der_take_time(&list);
 	if (version != 1 || list.broken || !der_equal(algorithm, crl->signing.algorithm) ||
-		crl->this_update_sec >= crl->next_update_sec) {
+	        crl->this_update_sec >= crl->next_update_sec) {
 		return false;
 	}
 	if (der_try(&list, DER_SEQUENCE, &part) && (part.left == 0 || !read_entries(part, crl))) {
@@ -269,15 +272,18 @@ int crl_parse(const void *bytes, size_t count, struct crl **ret_crl, struct err 
 	AUTO(crl) struct crl *crl = NULL;
 	struct buf der = BUF(CRL_DER_BYTES_MAX);
 
-	if (count > 2 * (size_t)CRL_DER_BYTES_MAX || der_from_pem(bytes, count, "X509 CRL", &der) != 0) {
+	if (count > 2 * (size_t)CRL_DER_BYTES_MAX ||
+	        der_from_pem(bytes, count, "X509 CRL", &der) != 0) {
 		buf_clear(&der);
-		return err_set(err, 1, "not a CRL in DER or PEM, or larger than %d bytes", CRL_DER_BYTES_MAX);
+		return err_set(err, 1, "not a CRL in DER or PEM, or larger than %d bytes",
+		        CRL_DER_BYTES_MAX);
 	}
 	crl = mem_new(1, sizeof(*crl));
 	crl->der_count = der.count;
 	crl->der = TAKE(der.bytes);
 	if (!read_list(crl)) {
-		return err_set(err, 1, "not a whole version 2 CRL with number and both dates in canonical DER");
+		return err_set(err, 1,
+		        "not a whole version 2 CRL with number and both dates in canonical DER");
 	}
 	*ret_crl = TAKE(crl);
 	return 0;
@@ -304,7 +310,8 @@ int crl_verify(const struct crl *crl, const struct cert *issuer, struct err *err
 	}
 	r = key_parse(tbs->spki.at, tbs->spki.left, &key, err);
 	if (r == 0 && signing_verify(&crl->signing, key) != 0) {
-		r = err_set(err, 1, "the signature of the CRL of %s does not fit", cert_subject(issuer));
+		r = err_set(err, 1, "the signature of the CRL of %s does not fit",
+		        cert_subject(issuer));
 	}
 	return r;
 }

@@ -32,12 +32,12 @@ struct crl_entry {
 	enum crl_reason reason;
 };
 
-/* Builds and signs; adds DER to `out` (maximum CRL_DER_BYTES_MAX). `number` must grow with every list
- * of this CA. Outcome CA_REFUSED: a serial is not one, or the list would be too long; CA_TOKEN +
- * outcome of token.h. */
+/* Builds and signs; adds DER to `out` (maximum CRL_DER_BYTES_MAX). `number` must grow with every
+ * list of this CA. Outcome CA_REFUSED: a serial is not one, or the list would be too long; CA_TOKEN
+ * + outcome of token.h. */
 int crl_build(const struct ca *ca, const struct crl_entry *entries, size_t count, uint64_t number,
-	int64_t this_update_usec, int64_t next_update_usec, struct buf *out,
-	struct err *err) must_use;
+        int64_t this_update_usec, int64_t next_update_usec, struct buf *out,
+        struct err *err) must_use;
 
 /* Reads DER or PEM. Outcome 1: not a version 2 list in canonical DER with number and both dates, or
  * with a critical extension (partial, indirect and delta lists have one). Not verified. */

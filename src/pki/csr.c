@@ -82,7 +82,8 @@ static void add_name_request(struct buf *out, const char *dns_name)
 	der_close(out, attributes);
 }
 
-int csr_make(struct token_key *key, const struct csr_wanted *wanted, struct buf *out, struct err *err)
+int csr_make(
+        struct token_key *key, const struct csr_wanted *wanted, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf info = BUF(CSR_DER_BYTES_MAX);
 	size_t mark = der_open(&info, DER_SEQUENCE), name, count;
@@ -114,13 +115,13 @@ static bool read_attributes(struct der in, struct csr *csr)
 		if (oid == OID_EXTENSION_REQUEST) {
 			list = der_take(&values, DER_SEQUENCE);
 			if (csr->has_extensions || !der_end(&values) ||
-				!extensions_read(list, &csr->extensions)) {
+			        !extensions_read(list, &csr->extensions)) {
 				return false;
 			}
 			csr->has_extensions = true;
 		} else if (oid != OID_CHALLENGE_PASSWORD) {
-			/* The challenge password is where EST clients put the binding to the TLS channel; it
-			 * asks for nothing. */
+			/* The challenge password is where EST clients put the binding to the TLS
+			 * channel; it asks for nothing. */
 			csr->unknown_attribute = true;
 		}
 	}
@@ -147,7 +148,8 @@ static int read_request(struct csr *csr, struct err *err)
 	/* Some clients leave an empty list of attributes out. */
 	der_try(&info, DER_CONTEXT_MADE(0), &attributes);
 	if (version != 0 || !der_end(&info) || !read_attributes(attributes, csr)) {
-		return err_set(err, CSR_MALFORMED, "the request is not of version 1 or its attributes cannot be read");
+		return err_set(err, CSR_MALFORMED,
+		        "the request is not of version 1 or its attributes cannot be read");
 	}
 	r = key_parse(spki.at, spki.left, &csr->key, err);
 	if (r != 0) {
@@ -156,8 +158,9 @@ static int read_request(struct csr *csr, struct err *err)
 	r = signing_verify(&signing, csr->key);
 	if (r != 0) {
 		return r < 0 ? r
-			     : err_set(err, CSR_NO_POSSESSION,
-				       "the signature of the request does not fit its key, or is of a weak kind");
+		             : err_set(err, CSR_NO_POSSESSION,
+		                       "the signature of the request does not fit its key, or is "
+		                       "of a weak kind");
 	}
 	name_text(&csr->subject, OID_COMMON_NAME, csr->common_name);
 	name_text(&csr->subject, OID_NAME_SERIAL_NUMBER, csr->serial_number);
@@ -171,10 +174,10 @@ int csr_parse(const void *bytes, size_t count, struct csr **ret_csr, struct err 
 	int r;
 
 	if (count > 2 * CSR_DER_BYTES_MAX ||
-		(der_from_pem(bytes, count, "CERTIFICATE REQUEST", &der) != 0 &&
-			der_from_pem(bytes, count, "NEW CERTIFICATE REQUEST", &der) != 0)) {
-		return err_set(err, CSR_MALFORMED, "not a request in DER or PEM, or larger than %d bytes",
-			CSR_DER_BYTES_MAX);
+	        (der_from_pem(bytes, count, "CERTIFICATE REQUEST", &der) != 0 &&
+	                der_from_pem(bytes, count, "NEW CERTIFICATE REQUEST", &der) != 0)) {
+		return err_set(err, CSR_MALFORMED,
+		        "not a request in DER or PEM, or larger than %d bytes", CSR_DER_BYTES_MAX);
 	}
 	csr = mem_new(1, sizeof(*csr));
 	csr->der = mem_copy(der.bytes, der.count);
@@ -223,18 +226,18 @@ static int check_subject(const struct csr *csr, const struct csr_wanted *wanted,
 {
 	for (size_t i = 0; i < csr->subject.count; i++) {
 		enum oid oid = csr->subject.attributes[i].oid;
-		const char *want = oid == OID_COMMON_NAME     ? wanted->common_name
-			: oid == OID_ORGANIZATION             ? wanted->organization
-			: oid == OID_ORGANIZATIONAL_UNIT      ? wanted->unit
-			: oid == OID_NAME_SERIAL_NUMBER       ? wanted->serial_number
-							      : NULL;
+		const char *want = oid == OID_COMMON_NAME           ? wanted->common_name
+		                   : oid == OID_ORGANIZATION        ? wanted->organization
+		                   : oid == OID_ORGANIZATIONAL_UNIT ? wanted->unit
+		                   : oid == OID_NAME_SERIAL_NUMBER  ? wanted->serial_number
+		                                                    : NULL;
 		char text[CERT_NAME_BYTES_MAX + 1];
 
 		name_text(&csr->subject, oid, text);
 		if (!want || text[0] == '\0' || strcmp(text, want) != 0) {
 			return err_set(err, CSR_OTHER_NAME,
-				"the subject asks for \"%s\" where it would be \"%s\"", text,
-				want ? want : "nothing");
+			        "the subject asks for \"%s\" where it would be \"%s\"", text,
+			        want ? want : "nothing");
 		}
 	}
 	return 0;
@@ -242,16 +245,17 @@ static int check_subject(const struct csr *csr, const struct csr_wanted *wanted,
 
 static int check_alt_name(const struct csr *csr, const struct csr_wanted *wanted, struct err *err)
 {
-	struct der in = csr->extensions.values[EXTENSION_ALT_NAME].value, names, value = DER(NULL, 0);
+	struct der in = csr->extensions.values[EXTENSION_ALT_NAME].value, names,
+	           value = DER(NULL, 0);
 	uint8_t tag;
 
 	names = der_take(&in, DER_SEQUENCE);
 	tag = alt_name_next(&names, &value);
 	if (!wanted->dns_name || tag != DER_CONTEXT(2) || !der_end(&names) || !der_end(&in) ||
-		value.left != strlen(wanted->dns_name) ||
-		memcmp(value.at, wanted->dns_name, value.left) != 0) {
+	        value.left != strlen(wanted->dns_name) ||
+	        memcmp(value.at, wanted->dns_name, value.left) != 0) {
 		return err_set(err, CSR_OTHER_NAME, "asks for other alternative names than \"%s\"",
-			wanted->dns_name ? wanted->dns_name : "none");
+		        wanted->dns_name ? wanted->dns_name : "none");
 	}
 	return 0;
 }
@@ -269,22 +273,22 @@ static int check_usages(const struct csr *csr, enum cert_kind kind, struct err *
 	int path_length = -1;
 
 	if (constraints->present &&
-		(!basic_constraints_read(constraints->value, &is_ca, &path_length) || is_ca ||
-			path_length >= 0)) {
+	        (!basic_constraints_read(constraints->value, &is_ca, &path_length) || is_ca ||
+	                path_length >= 0)) {
 		return err_set(err, CSR_CA, "asks to be a CA");
 	}
-	if (usage->present &&
-		(!key_usage_read(usage->value, &bits) || (bits & ~(unsigned)KEY_USAGE_DIGITAL_SIGNATURE))) {
+	if (usage->present && (!key_usage_read(usage->value, &bits) ||
+	                              (bits & ~(unsigned)KEY_USAGE_DIGITAL_SIGNATURE))) {
 		return err_set(err, CSR_OTHER_USE, "asks for a key usage beyond digitalSignature");
 	}
 	if (!extended->present) {
 		return 0;
 	}
-	if (kind == CERT_DEVICE   ? usages_are(extended->value, device, 1)
-		: kind == CERT_SERVER ? usages_are(extended->value, server, 1)
-				      : usages_are(extended->value, service, 2) ||
-					usages_are(extended->value, service, 1) ||
-					usages_are(extended->value, service + 1, 1)) {
+	if (kind == CERT_DEVICE       ? usages_are(extended->value, device, 1)
+	        : kind == CERT_SERVER ? usages_are(extended->value, server, 1)
+	                              : usages_are(extended->value, service, 2) ||
+	                                        usages_are(extended->value, service, 1) ||
+	                                        usages_are(extended->value, service + 1, 1)) {
 		return 0;
 	}
 	return err_set(err, CSR_OTHER_USE, "asks for an extended key usage that it does not get");
@@ -294,8 +298,8 @@ static int check_usages(const struct csr *csr, enum cert_kind kind, struct err *
 static bool wish_known(enum extension extension)
 {
 	return extension == EXTENSION_ALT_NAME || extension == EXTENSION_BASIC_CONSTRAINTS ||
-		extension == EXTENSION_KEY_USAGE || extension == EXTENSION_EXTENDED_KEY_USAGE ||
-		extension == EXTENSION_SUBJECT_KEY_ID;
+	       extension == EXTENSION_KEY_USAGE || extension == EXTENSION_EXTENDED_KEY_USAGE ||
+	       extension == EXTENSION_SUBJECT_KEY_ID;
 }
 
 int csr_check(const struct csr *csr, const struct csr_wanted *wanted, struct err *err)
@@ -312,15 +316,18 @@ int csr_check(const struct csr *csr, const struct csr_wanted *wanted, struct err
 		return r;
 	}
 	if (csr->unknown_attribute || csr->extensions.unknown > 0 || csr->extensions.repeated) {
-		return err_set(err, CSR_UNKNOWN_WISH, "has an attribute or extension that is not known here");
+		return err_set(err, CSR_UNKNOWN_WISH,
+		        "has an attribute or extension that is not known here");
 	}
 	for (int i = 0; i < EXTENSION_COUNT; i++) {
 		if (csr->extensions.values[i].present && !wish_known((enum extension)i)) {
-			return err_set(err, CSR_UNKNOWN_WISH, "asks for an extension that only the CA sets");
+			return err_set(err, CSR_UNKNOWN_WISH,
+			        "asks for an extension that only the CA sets");
 		}
 	}
 	if (wanted->key_blocked && wanted->key_blocked(wanted->context, key_hash(csr->key))) {
-		return err_set(err, CSR_BLOCKED_KEY, "this key must not be certified (known bad, revoked or in use)");
+		return err_set(err, CSR_BLOCKED_KEY,
+		        "this key must not be certified (known bad, revoked or in use)");
 	}
 	return 0;
 }

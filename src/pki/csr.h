@@ -21,8 +21,8 @@ struct csr_wanted {
 	const char *unit;          /* NULL: none */
 	const char *serial_number; /* NULL: none */
 	const char *dns_name;      /* NULL: none may be asked for */
-	/* Whether this key must not be certified: known bad, revoked, or in use elsewhere. NULL: all
-	 * may. */
+	/* Whether this key must not be certified: known bad, revoked, or in use elsewhere. NULL:
+	 * all may. */
 	bool (*key_blocked)(void *context, struct key_hash hash);
 	void *context;
 };
@@ -41,10 +41,10 @@ enum csr_refusal {
 /* One word for records and JSON: "malformed", "weak-key", … */
 const char *csr_refusal_name(int refusal);
 
-/* Makes a request for the token's key. Adds DER to `out`. Any subject field may be NULL. Outcomes of
- * token.h. */
+/* Makes a request for the token's key. Adds DER to `out`. Any subject field may be NULL. Outcomes
+ * of token.h. */
 int csr_make(struct token_key *key, const struct csr_wanted *wanted, struct buf *out,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 /* Reads DER (or PEM) and checks key and possession: CSR_MALFORMED, CSR_WEAK_KEY,
  * CSR_NO_POSSESSION. */

@@ -54,12 +54,11 @@ static bool primitive_canonical(uint8_t tag, struct der content)
 		return content.left == 1 && (at[0] == 0 || at[0] == 0xff);
 	case DER_INTEGER:
 	case DER_ENUMERATED:
-		return content.left == 1 ||
-			(content.left > 1 && !(at[0] == 0 && at[1] < 0x80) &&
-				!(at[0] == 0xff && at[1] >= 0x80));
+		return content.left == 1 || (content.left > 1 && !(at[0] == 0 && at[1] < 0x80) &&
+		                                    !(at[0] == 0xff && at[1] >= 0x80));
 	case DER_BIT_STRING:
 		return content.left >= 1 && at[0] < 8 && (content.left > 1 || at[0] == 0) &&
-			(at[content.left - 1] & ((1 << at[0]) - 1)) * (content.left > 1) == 0;
+		       (at[content.left - 1] & ((1 << at[0]) - 1)) * (content.left > 1) == 0;
 	case DER_NULL:
 		return content.left == 0;
 	case DER_OID:
@@ -105,7 +104,7 @@ static bool values_canonical(struct der in, int depth, bool ordered)
 		}
 		last = whole;
 		if ((tag & 0x20) ? !values_canonical(content, depth + 1, tag == DER_SET)
-				 : !primitive_canonical(tag, content)) {
+		                 : !primitive_canonical(tag, content)) {
 			return false;
 		}
 	}
@@ -118,7 +117,7 @@ bool der_canonical(const uint8_t *bytes, size_t count)
 	uint8_t tag;
 
 	return split(&in, &tag, &content, &whole) && in.left == 0 &&
-		values_canonical(DER(bytes, count), 0, false);
+	       values_canonical(DER(bytes, count), 0, false);
 }
 
 uint8_t der_peek(const struct der *in)
@@ -212,7 +211,7 @@ static int64_t days_of(int64_t year, int month, int day)
 	int64_t past = year - 1;
 
 	return past * 365 + past / 4 - past / 100 + past / 400 - 719162 + before[month - 1] +
-		(leap && month > 2) + day - 1;
+	       (leap && month > 2) + day - 1;
 }
 
 static int days_in(int64_t year, int month)
@@ -254,7 +253,7 @@ int64_t der_take_time(struct der *in)
 		year += year < 50 ? 2000 : 1900;
 	}
 	if (year < 1950 || part[1] < 1 || part[1] > 12 || part[2] < 1 ||
-		part[2] > days_in(year, part[1]) || part[3] > 23 || part[4] > 59 || part[5] > 59) {
+	        part[2] > days_in(year, part[1]) || part[3] > 23 || part[4] > 59 || part[5] > 59) {
 		in->broken = true;
 		return 0;
 	}
@@ -298,7 +297,10 @@ void der_close(struct buf *out, size_t mark)
 	if (content < 0x80) {
 		length[0] = (uint8_t)content;
 	} else {
-		size_t count = content > 0xffffff ? 4 : content > 0xffff ? 3 : content > 0xff ? 2 : 1;
+		size_t count = content > 0xffffff ? 4
+		               : content > 0xffff ? 3
+		               : content > 0xff   ? 2
+		                                  : 1;
 
 		length[0] = (uint8_t)(0x80 | count);
 		for (size_t i = 0; i < count; i++) {
@@ -393,9 +395,9 @@ static void add_time(struct buf *out, int64_t seconds, bool generalized)
 	}
 	day = (int)(days - days_of(year, month, 1)) + 1;
 	snprintf(text, sizeof(text), "%04d%02d%02d%02d%02d%02dZ", (int)(year % 10000), month, day,
-		(int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60));
+	        (int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60));
 	der_add_text(out, generalized ? DER_GENERALIZED_TIME : DER_UTC_TIME,
-		generalized ? text : text + 2);
+	        generalized ? text : text + 2);
 }
 
 void der_add_time(struct buf *out, int64_t seconds)
@@ -410,7 +412,8 @@ void der_add_generalized_time(struct buf *out, int64_t seconds)
 
 static size_t skip_space(const char *text, size_t count, size_t at)
 {
-	while (at < count && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t')) {
+	while (at < count &&
+	        (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t')) {
 		at++;
 	}
 	return at;

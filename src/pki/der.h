@@ -44,16 +44,16 @@ struct der {
 
 #define DER(bytes, count) ((struct der){ .at = (bytes), .left = (count) })
 
-/* Whether the whole is one canonical DER value: minimal definite lengths, minimal integers, booleans
- * of 0 or 255, bit strings with zero padding, sets in order, at most DER_DEPTH_MAX deep, nothing
- * behind it. */
+/* Whether the whole is one canonical DER value: minimal definite lengths, minimal integers,
+ * booleans of 0 or 255, bit strings with zero padding, sets in order, at most DER_DEPTH_MAX deep,
+ * nothing behind it. */
 bool der_canonical(const uint8_t *bytes, size_t count);
 
 /* The tag of the next value, 0 at the end. */
 uint8_t der_peek(const struct der *in);
 bool der_end(const struct der *in); /* nothing left and nothing broken */
-/* Takes the next value, which must have this tag, and returns its content; `ret_whole` (may be NULL)
- * gets it with tag and length. Broken: an empty broken content. */
+/* Takes the next value, which must have this tag, and returns its content; `ret_whole` (may be
+ * NULL) gets it with tag and length. Broken: an empty broken content. */
 struct der der_take(struct der *in, uint8_t tag);
 struct der der_take_whole(struct der *in, uint8_t tag, struct der *ret_whole);
 /* The next value of any tag, as a whole. */

@@ -90,7 +90,7 @@ static bool open_certs(struct der in, struct der *ret_list)
 }
 
 int est_certs_parse(const void *body, size_t count, struct cert **ret_certs, size_t max,
-	size_t *ret_count, struct err *err)
+        size_t *ret_count, struct err *err)
 {
 	AUTO_BUF struct buf der = BUF(EST_BODY_BYTES_MAX);
 	struct der list;
@@ -98,14 +98,14 @@ int est_certs_parse(const void *body, size_t count, struct cert **ret_certs, siz
 	int r = 0;
 
 	if (count > EST_BODY_BYTES_MAX || body_der(body, count, "PKCS7", &der) != 0 ||
-		!open_certs(DER(der.bytes, der.count), &list)) {
+	        !open_certs(DER(der.bytes, der.count), &list)) {
 		return err_set(err, 1, "not a certs-only PKCS#7 message");
 	}
 	while (r == 0 && !der_end(&list)) {
 		struct der one = der_take_any(&list);
 
 		r = have == max ? err_set(err, 1, "more than %zu certificates", max)
-				: cert_parse(one.at, one.left, &ret_certs[have], err);
+		                : cert_parse(one.at, one.left, &ret_certs[have], err);
 		have += r == 0;
 	}
 	if (r != 0) {
@@ -123,7 +123,8 @@ int est_csr_parse(const void *body, size_t count, struct csr **ret_csr, struct e
 	AUTO_BUF struct buf der = BUF(CSR_DER_BYTES_MAX);
 
 	if (count > 2 * CSR_DER_BYTES_MAX) {
-		return err_set(err, CSR_MALFORMED, "a request larger than %d bytes", CSR_DER_BYTES_MAX);
+		return err_set(
+		        err, CSR_MALFORMED, "a request larger than %d bytes", CSR_DER_BYTES_MAX);
 	}
 	if (body_der(body, count, "CERTIFICATE REQUEST", &der) != 0) {
 		return csr_parse(body, count, ret_csr, err);

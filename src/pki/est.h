@@ -17,10 +17,10 @@
  * base64 with line breaks after 64 characters. */
 void est_certs_print(const struct cert *const *certs, size_t count, struct buf *out);
 
-/* The same read back (for our own client, and as oracle of the tests). The caller frees each. Outcome
- * 1: not a certs-only message, or with more than `max`. */
+/* The same read back (for our own client, and as oracle of the tests). The caller frees each.
+ * Outcome 1: not a certs-only message, or with more than `max`. */
 int est_certs_parse(const void *body, size_t count, struct cert **ret_certs, size_t max,
-	size_t *ret_count, struct err *err) must_use;
+        size_t *ret_count, struct err *err) must_use;
 
 /* The body of /simpleenroll and /simplereenroll. Outcomes of csr_parse(). */
 int est_csr_parse(const void *body, size_t count, struct csr **ret_csr, struct err *err) must_use;

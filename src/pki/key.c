@@ -53,9 +53,9 @@ struct key_id key_hash_print(struct key_hash hash)
  * power of 65537. A good key passes all with a chance of less than 2^-27. */
 static bool is_roca(const BIGNUM *modulus)
 {
-	static const int primes[] = { 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67,
-		71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157,
-		163, 167 };
+	static const int primes[] = { 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59,
+		61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149,
+		151, 157, 163, 167 };
 
 	for (size_t i = 0; i < ARRAY_COUNT(primes); i++) {
 		int rest = (int)BN_mod_word(modulus, (BN_ULONG)primes[i]);
@@ -92,10 +92,11 @@ static void square_root(BIGNUM *root, const BIGNUM *number, BN_CTX *context)
 		BN_zero(root);
 		return;
 	}
-	assert_always(next && BN_set_word(root, 0) && BN_set_bit(root, (BN_num_bits(number) + 1) / 2));
+	assert_always(
+	        next && BN_set_word(root, 0) && BN_set_bit(root, (BN_num_bits(number) + 1) / 2));
 	for (;;) {
-		assert_always(BN_div(next, NULL, number, root, context) && BN_add(next, next, root) &&
-			BN_rshift1(next, next));
+		assert_always(BN_div(next, NULL, number, root, context) &&
+		              BN_add(next, next, root) && BN_rshift1(next, next));
 		if (BN_cmp(next, root) >= 0) {
 			return;
 		}
@@ -142,11 +143,11 @@ static int check_rsa(const EVP_PKEY *pkey, struct err *err)
 	int r = 0;
 
 	if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX) {
-		return err_set(err, 1, "an RSA key of %d bits: %d to %d are accepted", bits, RSA_BITS_MIN,
-			RSA_BITS_MAX);
+		return err_set(err, 1, "an RSA key of %d bits: %d to %d are accepted", bits,
+		        RSA_BITS_MIN, RSA_BITS_MAX);
 	}
 	if (!EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_N, &modulus) ||
-		!EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &exponent)) {
+	        !EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &exponent)) {
 		r = err_set(err, 1, "an RSA key that cannot be read");
 	} else if (!BN_is_word(exponent, 65537)) {
 		r = err_set(err, 1, "an RSA key with an exponent other than 65537");
@@ -206,7 +207,7 @@ int key_parse(const uint8_t *spki, size_t count, struct key **ret_key, struct er
 
 	if (count > KEY_SPKI_BYTES_MAX) {
 		return err_set(err, 1, "a public key of %zu bytes: at most %d are accepted", count,
-			KEY_SPKI_BYTES_MAX);
+		        KEY_SPKI_BYTES_MAX);
 	}
 	r = check_form(spki, count, err);
 	if (r != 0) {
@@ -217,7 +218,8 @@ int key_parse(const uint8_t *spki, size_t count, struct key **ret_key, struct er
 	key->pkey = d2i_PUBKEY(NULL, &at, (long)count);
 	if (!key->pkey || at != spki + count) {
 		ERR_clear_error();
-		return err_set(err, 1, "a public key that is not a point of its curve or cannot be read");
+		return err_set(
+		        err, 1, "a public key that is not a point of its curve or cannot be read");
 	}
 	if (EVP_PKEY_get_base_id(key->pkey) == EVP_PKEY_RSA) {
 		r = check_rsa(key->pkey, err);
@@ -226,7 +228,7 @@ int key_parse(const uint8_t *spki, size_t count, struct key **ret_key, struct er
 		}
 	}
 	key->is_p256 = EVP_PKEY_get_base_id(key->pkey) == EVP_PKEY_EC &&
-		EVP_PKEY_get_bits(key->pkey) == 256;
+	               EVP_PKEY_get_bits(key->pkey) == 256;
 	key->spki = mem_copy(spki, count);
 	key->spki_count = count;
 	key->hash = key_hash_of(spki, count);
@@ -288,8 +290,8 @@ EVP_PKEY *key_pkey(const struct key *key)
 	return key->pkey;
 }
 
-/* The hash of a signature algorithm; NULL with `*ret_known` for Ed25519, which has none. RSA carries
- * a NULL as parameter, the others nothing (RFC 4055 5, RFC 5758 3.2, RFC 8410 3). */
+/* The hash of a signature algorithm; NULL with `*ret_known` for Ed25519, which has none. RSA
+ * carries a NULL as parameter, the others nothing (RFC 4055 5, RFC 5758 3.2, RFC 8410 3). */
 static const EVP_MD *algorithm_digest(struct der in, int *ret_type)
 {
 	struct der outer = der_take(&in, DER_SEQUENCE);
@@ -325,21 +327,21 @@ static const EVP_MD *algorithm_digest(struct der in, int *ret_type)
 }
 
 static int verify(const struct key *key, const EVP_MD *digest, const void *bytes, size_t count,
-	const uint8_t *signature, size_t signature_count)
+        const uint8_t *signature, size_t signature_count)
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	int ok;
 
 	assert_always(context != NULL);
 	ok = EVP_DigestVerifyInit(context, NULL, digest, NULL, key->pkey) == 1 &&
-		EVP_DigestVerify(context, signature, signature_count, bytes, count) == 1;
+	     EVP_DigestVerify(context, signature, signature_count, bytes, count) == 1;
 	EVP_MD_CTX_free(context);
 	ERR_clear_error();
 	return ok ? 0 : 1;
 }
 
 int key_verify_x509(const struct key *key, const uint8_t *algorithm, size_t algorithm_count,
-	const uint8_t *bytes, size_t count, const uint8_t *signature, size_t signature_count)
+        const uint8_t *bytes, size_t count, const uint8_t *signature, size_t signature_count)
 {
 	int type;
 	const EVP_MD *digest = algorithm_digest(DER(algorithm, algorithm_count), &type);
@@ -350,7 +352,8 @@ int key_verify_x509(const struct key *key, const uint8_t *algorithm, size_t algo
 	return verify(key, digest, bytes, count, signature, signature_count);
 }
 
-int key_verify_es256(const struct key *key, const void *bytes, size_t count, const uint8_t signature[64])
+int key_verify_es256(
+        const struct key *key, const void *bytes, size_t count, const uint8_t signature[64])
 {
 	AUTO_BUF struct buf der = BUF(80);
 	size_t mark;

@@ -26,7 +26,7 @@ struct key_hash key_hash_of(const uint8_t *spki, size_t count);
 bool key_hash_equal(struct key_hash left, struct key_hash right);
 
 #define KEY_SPKI_BYTES_MAX 600 /* RSA-4096 is 550 */
-#define KEY_ID_TEXT_BYTES 43 /* base64url of 32 bytes */
+#define KEY_ID_TEXT_BYTES 43   /* base64url of 32 bytes */
 
 struct key_id {
 	char text[KEY_ID_TEXT_BYTES + 1];
@@ -54,10 +54,10 @@ struct evp_pkey_st *key_pkey(const struct key *key);
 /* Checks a signature as X.509, CRLs and OCSP carry it; `algorithm` is the DER AlgorithmIdentifier.
  * SHA-1, MD5 and unknown algorithms are outcome 1 like a signature that does not fit. */
 int key_verify_x509(const struct key *key, const uint8_t *algorithm, size_t algorithm_count,
-	const uint8_t *bytes, size_t count, const uint8_t *signature,
-	size_t signature_count) must_use;
+        const uint8_t *bytes, size_t count, const uint8_t *signature,
+        size_t signature_count) must_use;
 
-/* ECDSA P-256 with SHA-256, signature as r and s of 32 bytes each (RFC 7518 3.4). Outcome 1: it does
- * not fit, or the key is not P-256. */
+/* ECDSA P-256 with SHA-256, signature as r and s of 32 bytes each (RFC 7518 3.4). Outcome 1: it
+ * does not fit, or the key is not P-256. */
 int key_verify_es256(const struct key *key, const void *bytes, size_t count,
-	const uint8_t signature[64]) must_use;
+        const uint8_t signature[64]) must_use;

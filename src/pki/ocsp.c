@@ -60,7 +60,7 @@ static void hash_issuer(const struct cert *issuer, struct issuer_hashes *ret)
 }
 
 int ocsp_new(const struct cert *issuer, const struct cert *responder, struct token_key *key,
-	struct ocsp **ret_ocsp, struct err *err)
+        struct ocsp **ret_ocsp, struct err *err)
 {
 	size_t count, token_count;
 	const uint8_t *spki = cert_spki(responder, &count);
@@ -74,11 +74,12 @@ int ocsp_new(const struct cert *issuer, const struct cert *responder, struct tok
 	}
 	if (cert_signed_by(responder, issuer) != 0) {
 		return err_set(err, 1, "the OCSP responder certificate is not issued by %s",
-			cert_subject(issuer));
+		        cert_subject(issuer));
 	}
 	if (count != token_count || memcmp(spki, token_spki, count) != 0) {
-		return err_set(err, 1, "the key \"%s\" is not the key of the OCSP responder certificate",
-			token_key_label(key));
+		return err_set(err, 1,
+		        "the key \"%s\" is not the key of the OCSP responder certificate",
+		        token_key_label(key));
 	}
 	ocsp = mem_new(1, sizeof(*ocsp));
 	ocsp->responder = cert_copy(responder);
@@ -111,17 +112,17 @@ static bool read_question(struct der in, const struct issuer_hashes *issuer, str
 	serial = der_take_unsigned(&id);
 	der_try(&in, DER_CONTEXT_MADE(0), &unused); /* extensions of one question: passed over */
 	if (!der_end(&id) || !der_end(&algorithm) || !der_end(&in) || serial.left < 1 ||
-		serial.left > CERT_SERIAL_BYTES_MAX) {
+	        serial.left > CERT_SERIAL_BYTES_MAX) {
 		return false;
 	}
 	hex_print(serial.at, serial.left, ret->serial);
 	if (hash == OID_SHA1) {
 		ret->is_ours = der_equal(name, DER(issuer->name_sha1, SHA_DIGEST_LENGTH)) &&
-			der_equal(key, DER(issuer->key_sha1, SHA_DIGEST_LENGTH));
+		               der_equal(key, DER(issuer->key_sha1, SHA_DIGEST_LENGTH));
 	} else {
 		ret->is_ours = hash == OID_SHA256 &&
-			der_equal(name, DER(issuer->name_sha256, SHA256_DIGEST_LENGTH)) &&
-			der_equal(key, DER(issuer->key_sha256, SHA256_DIGEST_LENGTH));
+		               der_equal(name, DER(issuer->name_sha256, SHA256_DIGEST_LENGTH)) &&
+		               der_equal(key, DER(issuer->key_sha256, SHA256_DIGEST_LENGTH));
 	}
 	return true;
 }
@@ -144,7 +145,7 @@ static bool read_extensions(struct der in, struct questions *ret)
 
 			nonce = der_take(&value, DER_OCTET_STRING);
 			if (!der_end(&value) || nonce.left < 1 || nonce.left > NONCE_BYTES_MAX ||
-				ret->nonce.left > 0) {
+			        ret->nonce.left > 0) {
 				return false;
 			}
 			ret->nonce = whole;
@@ -153,8 +154,8 @@ static bool read_extensions(struct der in, struct questions *ret)
 	return der_end(&in);
 }
 
-static bool read_request(
-	const uint8_t *bytes, size_t count, const struct issuer_hashes *issuer, struct questions *ret)
+static bool read_request(const uint8_t *bytes, size_t count, const struct issuer_hashes *issuer,
+        struct questions *ret)
 {
 	struct der in = DER(bytes, count), request, tbs, part, list;
 
@@ -175,7 +176,7 @@ static bool read_request(
 		struct der one = der_take(&list, DER_SEQUENCE);
 
 		if (ret->count == OCSP_QUESTIONS_MAX || one.broken ||
-			!read_question(one, issuer, &ret->list[ret->count])) {
+		        !read_question(one, issuer, &ret->list[ret->count])) {
 			return false;
 		}
 		ret->count++;
@@ -195,7 +196,7 @@ static void add_unsigned_answer(struct buf *out, uint8_t status)
 }
 
 static void add_status(struct buf *out, struct der cert_id, struct ocsp_status status,
-	int64_t now_sec, int64_t next_sec)
+        int64_t now_sec, int64_t next_sec)
 {
 	size_t single = der_open(out, DER_SEQUENCE), mark, inner;
 	uint8_t reason = (uint8_t)status.reason;
@@ -245,7 +246,7 @@ static void add_nonce(struct buf *out, struct der nonce)
 
 /* Signs `data` (ResponseData) and wraps it up to the OCSPResponse. */
 static int add_signed_answer(
-	const struct ocsp *ocsp, const struct buf *data, struct buf *out, struct err *err)
+        const struct ocsp *ocsp, const struct buf *data, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf signature = BUF(1024);
 	size_t answer, wrapped, bytes, value, basic, mark, list, count;
@@ -300,7 +301,7 @@ static struct data_marks open_data(const struct ocsp *ocsp, struct buf *data, in
 }
 
 int ocsp_answer(const struct ocsp *ocsp, const uint8_t *request, size_t count, ocsp_lookup *lookup,
-	void *context, int64_t now_usec, int64_t next_update_usec, struct buf *out, struct err *err)
+        void *context, int64_t now_usec, int64_t next_update_usec, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf data = BUF(OCSP_ANSWER_BYTES_MAX);
 	struct questions questions;
@@ -327,7 +328,7 @@ int ocsp_answer(const struct ocsp *ocsp, const uint8_t *request, size_t count, o
 			status = lookup(context, question->serial);
 		}
 		add_status(&data, question->cert_id, status, now_usec / USEC_PER_SEC,
-			next_update_usec / USEC_PER_SEC);
+		        next_update_usec / USEC_PER_SEC);
 	}
 	der_close(&data, marks.list);
 	add_nonce(&data, questions.nonce);
@@ -335,8 +336,8 @@ int ocsp_answer(const struct ocsp *ocsp, const uint8_t *request, size_t count, o
 	return add_signed_answer(ocsp, &data, out, err);
 }
 
-/* A CertID with SHA-1, which is what answers that are kept are asked with (RFC 5019 2.1.1). The hash
- * only names the issuer, nothing rests on its strength. */
+/* A CertID with SHA-1, which is what answers that are kept are asked with (RFC 5019 2.1.1). The
+ * hash only names the issuer, nothing rests on its strength. */
 static int add_cert_id(struct buf *out, const struct issuer_hashes *issuer, const char *serial)
 {
 	uint8_t bytes[CERT_SERIAL_BYTES_MAX];
@@ -358,7 +359,7 @@ static int add_cert_id(struct buf *out, const struct issuer_hashes *issuer, cons
 }
 
 int ocsp_presign(const struct ocsp *ocsp, const char *serial, struct ocsp_status status,
-	int64_t now_usec, int64_t next_update_usec, struct buf *out, struct err *err)
+        int64_t now_usec, int64_t next_update_usec, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf data = BUF(OCSP_ANSWER_BYTES_MAX), id = BUF(256);
 	struct data_marks marks;
@@ -368,14 +369,14 @@ int ocsp_presign(const struct ocsp *ocsp, const char *serial, struct ocsp_status
 	}
 	marks = open_data(ocsp, &data, now_usec / USEC_PER_SEC);
 	add_status(&data, DER(id.bytes, id.count), status, now_usec / USEC_PER_SEC,
-		next_update_usec / USEC_PER_SEC);
+	        next_update_usec / USEC_PER_SEC);
 	der_close(&data, marks.list);
 	der_close(&data, marks.data);
 	return add_signed_answer(ocsp, &data, out, err);
 }
 
 int ocsp_request_simple(const struct cert *issuer, const uint8_t *request, size_t count,
-	char ret_serial[2 * CERT_SERIAL_BYTES_MAX + 1])
+        char ret_serial[2 * CERT_SERIAL_BYTES_MAX + 1])
 {
 	struct issuer_hashes hashes;
 	struct questions questions;
@@ -383,13 +384,13 @@ int ocsp_request_simple(const struct cert *issuer, const uint8_t *request, size_
 
 	hash_issuer(issuer, &hashes);
 	if (!read_request(request, count, &hashes, &questions) || questions.count != 1 ||
-		questions.nonce.left > 0 || !questions.list[0].is_ours) {
+	        questions.nonce.left > 0 || !questions.list[0].is_ours) {
 		return 1;
 	}
-	/* The kept answer names the certificate by SHA-1; a client that asked otherwise would not find
-	 * its own question in it. */
+	/* The kept answer names the certificate by SHA-1; a client that asked otherwise would not
+	 * find its own question in it. */
 	if (add_cert_id(&id, &hashes, questions.list[0].serial) != 0 ||
-		!der_equal(questions.list[0].cert_id, DER(id.bytes, id.count))) {
+	        !der_equal(questions.list[0].cert_id, DER(id.bytes, id.count))) {
 		return 1;
 	}
 	memcpy(ret_serial, questions.list[0].serial, sizeof(questions.list[0].serial));
@@ -397,7 +398,7 @@ int ocsp_request_simple(const struct cert *issuer, const uint8_t *request, size_
 }
 
 void ocsp_request_print(const struct cert *issuer, const char *serial, const uint8_t *nonce,
-	size_t nonce_count, struct buf *out)
+        size_t nonce_count, struct buf *out)
 {
 	struct issuer_hashes hashes;
 	size_t request = der_open(out, DER_SEQUENCE), tbs = der_open(out, DER_SEQUENCE);

@@ -10,7 +10,10 @@ static const struct {
 	const char *bytes;
 	size_t count;
 } oids[OID_COUNT] = {
-#define ROW(bytes) { bytes, sizeof(bytes) - 1 }
+#define ROW(bytes)                                                                                 \
+	{                                                                                          \
+		bytes, sizeof(bytes) - 1                                                           \
+	}
 	[OID_COMMON_NAME] = ROW("\x55\x04\x03"),
 	[OID_NAME_SERIAL_NUMBER] = ROW("\x55\x04\x05"),
 	[OID_ORGANIZATION] = ROW("\x55\x04\x0a"),

@@ -36,8 +36,8 @@ enum oid {
 	/* RFC 4108 */
 	OID_HARDWARE_MODULE_NAME,
 	/* ours, in the UUID arc 2.25.164236224757255399453184983827397782825 */
-	OID_POLICY_DEVICE,   /* .1 */
-	OID_POLICY_SERVICE,  /* .2 */
+	OID_POLICY_DEVICE,    /* .1 */
+	OID_POLICY_SERVICE,   /* .2 */
 	OID_HARDWARE_GATEWAY, /* .3, hwType of gateways */
 	/* algorithms */
 	OID_EC_PUBLIC_KEY,

@@ -1,6 +1,7 @@
 /*
- * The profiles of cert.h as rules over our own reading of the certificate (A04, A06, Z04). Whatever a
- * profile does not name is refused, so an extension that appears in the world later is refused too.
+ * The profiles of cert.h as rules over our own reading of the certificate (A04, A06, Z04). Whatever
+ * a profile does not name is refused, so an extension that appears in the world later is refused
+ * too.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,21 +22,31 @@ struct profile {
 };
 
 static const struct profile profiles[CERT_KIND_COUNT] = {
-	[CERT_ROOT] = { .is_ca = true, .path_length = 1, .subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
-	[CERT_DEVICE_CA] = { .is_ca = true, .path_length = 0, .policy = OID_POLICY_DEVICE,
-		.subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
-	[CERT_SERVICE_CA] = { .is_ca = true, .path_length = 0, .policy = OID_POLICY_SERVICE,
-		.subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
-	[CERT_DEVICE] = { .policy = OID_POLICY_DEVICE, .usages = { OID_CLIENT_AUTH },
-		.has_alt_name = true,
-		.subject = { OID_ORGANIZATION, OID_COMMON_NAME, OID_NAME_SERIAL_NUMBER } },
-	[CERT_SERVICE] = { .policy = OID_POLICY_SERVICE, .usages = { OID_CLIENT_AUTH, OID_IPSEC_IKE },
-		.has_alt_name = true,
-		.subject = { OID_ORGANIZATION, OID_ORGANIZATIONAL_UNIT, OID_COMMON_NAME } },
-	[CERT_SERVER] = { .usages = { OID_SERVER_AUTH }, .has_alt_name = true,
-		.subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
-	[CERT_OCSP_RESPONDER] = { .usages = { OID_OCSP_SIGNING }, .nocheck = true,
-		.subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
+	[CERT_ROOT] = { .is_ca = true,
+	        .path_length = 1,
+	        .subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
+	[CERT_DEVICE_CA] = { .is_ca = true,
+	        .path_length = 0,
+	        .policy = OID_POLICY_DEVICE,
+	        .subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
+	[CERT_SERVICE_CA] = { .is_ca = true,
+	        .path_length = 0,
+	        .policy = OID_POLICY_SERVICE,
+	        .subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
+	[CERT_DEVICE] = { .policy = OID_POLICY_DEVICE,
+	        .usages = { OID_CLIENT_AUTH },
+	        .has_alt_name = true,
+	        .subject = { OID_ORGANIZATION, OID_COMMON_NAME, OID_NAME_SERIAL_NUMBER } },
+	[CERT_SERVICE] = { .policy = OID_POLICY_SERVICE,
+	        .usages = { OID_CLIENT_AUTH, OID_IPSEC_IKE },
+	        .has_alt_name = true,
+	        .subject = { OID_ORGANIZATION, OID_ORGANIZATIONAL_UNIT, OID_COMMON_NAME } },
+	[CERT_SERVER] = { .usages = { OID_SERVER_AUTH },
+	        .has_alt_name = true,
+	        .subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
+	[CERT_OCSP_RESPONDER] = { .usages = { OID_OCSP_SIGNING },
+	        .nocheck = true,
+	        .subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
 };
 
 static const struct extension_value *extension(const struct tbs *tbs, enum extension which)
@@ -52,7 +63,8 @@ static int lint_frame(const struct tbs *tbs, struct err *err)
 		return err_set(err, 1, "version: must be 3");
 	}
 	if (tbs->serial.left < 8) {
-		return err_set(err, 1, "serial: shorter than 64 bits, so it cannot have been random");
+		return err_set(
+		        err, 1, "serial: shorter than 64 bits, so it cannot have been random");
 	}
 	if (tbs->not_before_sec >= tbs->not_after_sec) {
 		return err_set(err, 1, "validity: ends before it begins");
@@ -66,7 +78,7 @@ static int lint_frame(const struct tbs *tbs, struct err *err)
 	}
 	if (tbs->extensions.unknown > 0) {
 		return err_set(err, 1, "extensions: one that the profile does not have%s",
-			tbs->extensions.unknown_critical ? " (critical)" : "");
+		        tbs->extensions.unknown_critical ? " (critical)" : "");
 	}
 	return 0;
 }
@@ -91,14 +103,15 @@ static bool plain_text(const char *text)
 	size_t count = strlen(text);
 
 	return count > 0 && text[0] != ' ' && text[count - 1] != ' ' &&
-		strcspn(text, ",+\"\\<>;=#*") == count;
+	       strcspn(text, ",+\"\\<>;=#*") == count;
 }
 
 /* The characters of a PrintableString (X.680 41.4) that plain_text() leaves. */
 static bool printable_string(const char *text)
 {
-	static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-					 " '()-./:?";
+	static const char characters[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	        " '()-./:?";
 
 	return strspn(text, characters) == strlen(text);
 }
@@ -118,18 +131,24 @@ static int lint_subject(const struct tbs *tbs, enum cert_kind kind, struct err *
 	}
 	for (size_t i = 0; i < count; i++) {
 		enum oid oid = profile->subject[i];
-		uint8_t tag = oid == OID_NAME_SERIAL_NUMBER ? DER_PRINTABLE_STRING : DER_UTF8_STRING;
-		bool is_name = kind == CERT_SERVICE || (kind == CERT_DEVICE && oid == OID_ORGANIZATION);
+		uint8_t tag =
+		        oid == OID_NAME_SERIAL_NUMBER ? DER_PRINTABLE_STRING : DER_UTF8_STRING;
+		bool is_name =
+		        kind == CERT_SERVICE || (kind == CERT_DEVICE && oid == OID_ORGANIZATION);
 
 		name_text(name, oid, text);
 		if (name->attributes[i].oid != oid || name->attributes[i].tag != tag ||
-			!plain_text(text) || (tag == DER_PRINTABLE_STRING && !printable_string(text))) {
-			return err_set(err, 1, "subject: attribute %zu is not the one or not the text it must be",
-				i + 1);
+		        !plain_text(text) ||
+		        (tag == DER_PRINTABLE_STRING && !printable_string(text))) {
+			return err_set(err, 1,
+			        "subject: attribute %zu is not the one or not the text it must be",
+			        i + 1);
 		}
 		if (is_name && !name_valid(text)) {
 			return err_set(err, 1,
-				"subject: \"%s\" is not a name (lower-case letters, digits, hyphens)", text);
+			        "subject: \"%s\" is not a name (lower-case letters, digits, "
+			        "hyphens)",
+			        text);
 		}
 	}
 	return 0;
@@ -139,26 +158,28 @@ static int lint_constraints(const struct tbs *tbs, const struct profile *profile
 {
 	const struct extension_value *value = extension(tbs, EXTENSION_BASIC_CONSTRAINTS);
 	unsigned usage, wanted = profile->is_ca ? KEY_USAGE_CERT_SIGN | KEY_USAGE_CRL_SIGN
-						: KEY_USAGE_DIGITAL_SIGNATURE;
+	                                        : KEY_USAGE_DIGITAL_SIGNATURE;
 	int path_length;
 	bool is_ca;
 
 	if (!value->present || !value->critical ||
-		!basic_constraints_read(value->value, &is_ca, &path_length)) {
+	        !basic_constraints_read(value->value, &is_ca, &path_length)) {
 		return err_set(err, 1, "basicConstraints: missing, not critical or malformed");
 	}
 	if (is_ca != profile->is_ca) {
-		return err_set(err, 1, is_ca ? "basicConstraints: is a CA and must not be"
-					     : "basicConstraints: must be a CA");
+		return err_set(err, 1,
+		        is_ca ? "basicConstraints: is a CA and must not be"
+		              : "basicConstraints: must be a CA");
 	}
 	if (path_length != (is_ca ? profile->path_length : -1)) {
-		return err_set(err, 1, "basicConstraints: path length is not %d", profile->path_length);
+		return err_set(
+		        err, 1, "basicConstraints: path length is not %d", profile->path_length);
 	}
 	value = extension(tbs, EXTENSION_KEY_USAGE);
 	if (!value->present || !value->critical || !key_usage_read(value->value, &usage) ||
-		usage != wanted) {
+	        usage != wanted) {
 		return err_set(err, 1, "keyUsage: must be critical and exactly %s",
-			profile->is_ca ? "keyCertSign and cRLSign" : "digitalSignature");
+		        profile->is_ca ? "keyCertSign and cRLSign" : "digitalSignature");
 	}
 	return 0;
 }
@@ -170,18 +191,19 @@ static int lint_policy(const struct tbs *tbs, const struct profile *profile, str
 	size_t count = (profile->usages[0] != OID_NONE) + (profile->usages[1] != OID_NONE);
 
 	if (value->present != (profile->policy != OID_NONE) ||
-		(value->present && (value->critical || policy_read(value->value) != profile->policy))) {
+	        (value->present &&
+	                (value->critical || policy_read(value->value) != profile->policy))) {
 		return err_set(err, 1, "certificatePolicies: not the one of this kind alone");
 	}
 	if (usages->present != (count > 0) || usages->critical ||
-		(usages->present && !usages_are(usages->value, profile->usages, count))) {
+	        (usages->present && !usages_are(usages->value, profile->usages, count))) {
 		return err_set(err, 1, "extendedKeyUsage: not exactly the ones of this kind");
 	}
 	value = extension(tbs, EXTENSION_OCSP_NOCHECK);
 	if (value->present != profile->nocheck || value->critical ||
-		(value->present && !(value->value.left == 2 && value->value.at[0] == DER_NULL))) {
+	        (value->present && !(value->value.left == 2 && value->value.at[0] == DER_NULL))) {
 		return err_set(err, 1, "ocsp-nocheck: %s",
-			profile->nocheck ? "missing or malformed" : "not for this kind");
+		        profile->nocheck ? "missing or malformed" : "not for this kind");
 	}
 	return 0;
 }
@@ -202,8 +224,10 @@ static int lint_key_ids(const struct tbs *tbs, enum cert_kind kind, struct err *
 	in = value->value;
 	content = value->present ? der_take(&in, DER_SEQUENCE) : DER(NULL, 0);
 	id = der_take(&content, DER_CONTEXT(0));
-	if (!value->present || value->critical || !der_end(&in) || !der_end(&content) || id.left != 20) {
-		return err_set(err, 1, "authorityKeyIdentifier: missing or not a key id of 20 bytes");
+	if (!value->present || value->critical || !der_end(&in) || !der_end(&content) ||
+	        id.left != 20) {
+		return err_set(
+		        err, 1, "authorityKeyIdentifier: missing or not a key id of 20 bytes");
 	}
 	return 0;
 }
@@ -233,8 +257,10 @@ static int lint_device_name(const struct tbs *tbs, struct der names, struct err 
 
 	name_text(&tbs->subject, OID_NAME_SERIAL_NUMBER, serial);
 	if (tag != DER_CONTEXT_MADE(0) || !der_end(&names) ||
-		!hardware_name_read(value, &type, &number) || !der_equal(type, DER(gateway, count))) {
-		return err_set(err, 1, "subjectAltName: must be one hardwareModuleName of a gateway");
+	        !hardware_name_read(value, &type, &number) ||
+	        !der_equal(type, DER(gateway, count))) {
+		return err_set(
+		        err, 1, "subjectAltName: must be one hardwareModuleName of a gateway");
 	}
 	if (number.left != strlen(serial) || memcmp(number.at, serial, number.left) != 0) {
 		return err_set(err, 1, "subjectAltName: another serial number than the subject's");
@@ -259,14 +285,16 @@ static int lint_service_name(const struct tbs *tbs, struct der names, struct err
 	start = strlen(wanted_start);
 	count = strlen(identity);
 	if (!text_starts(identity, wanted_start) || count <= start + suffix ||
-		strcmp(identity + count - suffix, "." CERT_IDENTITY_SUFFIX) != 0) {
-		return err_set(err, 1, "subjectAltName: not \"%s.PROVIDER." CERT_IDENTITY_SUFFIX "\"", gateway);
+	        strcmp(identity + count - suffix, "." CERT_IDENTITY_SUFFIX) != 0) {
+		return err_set(err, 1,
+		        "subjectAltName: not \"%s.PROVIDER." CERT_IDENTITY_SUFFIX "\"", gateway);
 	}
 	middle = count - start - suffix;
 	memcpy(provider, identity + start, middle);
 	provider[middle] = '\0';
 	if (!name_valid(provider)) {
-		return err_set(err, 1, "subjectAltName: \"%s\" is not the name of a provider", provider);
+		return err_set(
+		        err, 1, "subjectAltName: \"%s\" is not the name of a provider", provider);
 	}
 	return 0;
 }
@@ -286,13 +314,16 @@ static int lint_server_names(struct der names, struct err *err)
 		if (tag == DER_CONTEXT(2)) {
 			dns_text(value, text);
 			if (text[0] == '\0') {
-				return err_set(err, 1, "subjectAltName: a dNSName that is no host name");
+				return err_set(
+				        err, 1, "subjectAltName: a dNSName that is no host name");
 			}
 		} else if (tag != DER_CONTEXT(7) || (value.left != 4 && value.left != 16)) {
-			return err_set(err, 1, "subjectAltName: only dNSName and iPAddress are allowed");
+			return err_set(
+			        err, 1, "subjectAltName: only dNSName and iPAddress are allowed");
 		}
 		if (++count[tag == DER_CONTEXT(7)] > CERT_DNS_NAMES_MAX) {
-			return err_set(err, 1, "subjectAltName: more than %d names", CERT_DNS_NAMES_MAX);
+			return err_set(
+			        err, 1, "subjectAltName: more than %d names", CERT_DNS_NAMES_MAX);
 		}
 	}
 	return 0;
@@ -305,7 +336,7 @@ static int lint_alt_name(const struct tbs *tbs, enum cert_kind kind, struct err 
 
 	if (value->present != profiles[kind].has_alt_name || value->critical) {
 		return err_set(err, 1, "subjectAltName: %s",
-			profiles[kind].has_alt_name ? "missing or critical" : "not for this kind");
+		        profiles[kind].has_alt_name ? "missing or critical" : "not for this kind");
 	}
 	if (!value->present) {
 		return 0;
@@ -351,7 +382,7 @@ static int lint_locations(const struct tbs *tbs, enum cert_kind kind, struct err
 		url = der_take(&name, DER_CONTEXT_MADE(0));
 		in = der_take(&url, DER_CONTEXT(6));
 		if (value->critical || !der_end(&list) || !der_end(&one) || !der_end(&name) ||
-			!der_end(&url) || !is_url(in) || kind == CERT_ROOT) {
+		        !der_end(&url) || !is_url(in) || kind == CERT_ROOT) {
 			return err_set(err, 1, "cRLDistributionPoints: must be one http URL");
 		}
 	}
@@ -364,8 +395,8 @@ static int lint_locations(const struct tbs *tbs, enum cert_kind kind, struct err
 		one = der_take(&list, DER_SEQUENCE);
 		method = der_take_oid(&one);
 		url = der_take(&one, DER_CONTEXT(6));
-		if (value->critical || !der_end(&list) || !der_end(&one) || method != OID_ACCESS_OCSP ||
-			!is_url(url) || kind == CERT_ROOT) {
+		if (value->critical || !der_end(&list) || !der_end(&one) ||
+		        method != OID_ACCESS_OCSP || !is_url(url) || kind == CERT_ROOT) {
 			return err_set(err, 1, "authorityInfoAccess: must be one OCSP URL");
 		}
 	}
@@ -416,14 +447,17 @@ enum cert_kind tbs_kind(const struct tbs *tbs)
 	int path_length;
 
 	if ((constraints->present &&
-		    !basic_constraints_read(constraints->value, &is_ca, &path_length)) ||
-		(device && service)) {
+	            !basic_constraints_read(constraints->value, &is_ca, &path_length)) ||
+	        (device && service)) {
 		return CERT_OTHER;
 	}
 	if (is_ca) {
 		bool is_self = der_equal(tbs->subject.whole, tbs->issuer.whole);
 
-		return device ? CERT_DEVICE_CA : service ? CERT_SERVICE_CA : is_self ? CERT_ROOT : CERT_OTHER;
+		return device    ? CERT_DEVICE_CA
+		       : service ? CERT_SERVICE_CA
+		       : is_self ? CERT_ROOT
+		                 : CERT_OTHER;
 	}
 	if (device || service) {
 		return device ? CERT_DEVICE : CERT_SERVICE;

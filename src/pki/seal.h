@@ -25,15 +25,15 @@ enum seal_outcome {
 /* Seals `payload` with a P-256 key. The text is added to `out`. Outcomes of token.h;
  * TOKEN_NOT_OFFERED for keys that are not P-256. */
 int seal_sign(struct token_key *key, const char *typ, const void *payload, size_t count,
-	struct buf *out, struct err *err) must_use;
+        struct buf *out, struct err *err) must_use;
 
 /* Opens `text`. On 0 `payload` (empty before, its maximum is the limit) holds the payload and
  * `*ret_key`, if wanted, is the key of `keys` that sealed it. */
 int seal_open(const char *text, size_t count, const char *typ, const struct key *const *keys,
-	size_t key_count, struct buf *payload, const struct key **ret_key,
-	struct err *err) must_use;
+        size_t key_count, struct buf *payload, const struct key **ret_key,
+        struct err *err) must_use;
 
 /* The payload without checking who sealed it: only to show a document, or to learn from it which
  * keys to check it with, in front of seal_open(). SEAL_MALFORMED, SEAL_WRONG_TYPE. */
 int seal_peek(const char *text, size_t count, const char *typ, struct buf *payload,
-	struct key_id *ret_key, struct err *err) must_use;
+        struct key_id *ret_key, struct err *err) must_use;

@@ -24,7 +24,7 @@ void signing_add_algorithm(struct buf *out, enum token_key_type type)
 }
 
 int signing_wrap(
-	struct token_key *key, const uint8_t *tbs, size_t count, struct buf *out, struct err *err)
+        struct token_key *key, const uint8_t *tbs, size_t count, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf signature = BUF(1024);
 	size_t mark;
@@ -59,5 +59,5 @@ bool signing_split(const uint8_t *bytes, size_t count, struct signing *ret)
 int signing_verify(const struct signing *signing, const struct key *key)
 {
 	return key_verify_x509(key, signing->algorithm.at, signing->algorithm.left, signing->tbs.at,
-		signing->tbs.left, signing->signature.at, signing->signature.left);
+	        signing->tbs.left, signing->signature.at, signing->signature.left);
 }

@@ -12,11 +12,11 @@ void signing_add_algorithm(struct buf *out, enum token_key_type type);
 
 /* SEQUENCE { tbs, algorithm, signature } added to `out`. Outcomes of token.h. */
 int signing_wrap(struct token_key *key, const uint8_t *tbs, size_t count, struct buf *out,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 /* The parts of such a thing as read. */
 struct signing {
-	struct der tbs; /* whole, with tag */
+	struct der tbs;       /* whole, with tag */
 	struct der algorithm; /* whole */
 	struct der signature;
 };

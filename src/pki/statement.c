@@ -8,7 +8,8 @@
 
 static const char *const roles[] = { "provider", "maker", "device-ca", "service-ca", NULL };
 static const char *const states[] = { "withdrawn", "suspended", "granted", NULL };
-static const char *const uses[] = { "grant", "policy", "checkpoint", "device-information", "ca", NULL };
+static const char *const uses[] = { "grant", "policy", "checkpoint", "device-information", "ca",
+	NULL };
 
 static int word_parse(const char *const *words, const char *name, int *ret_index)
 {
@@ -72,7 +73,7 @@ static bool use_fits(enum statement_role role, enum statement_use use)
 	switch (role) {
 	case STATEMENT_PROVIDER:
 		return use == STATEMENT_USE_GRANT || use == STATEMENT_USE_POLICY ||
-			use == STATEMENT_USE_CHECKPOINT;
+		       use == STATEMENT_USE_CHECKPOINT;
 	case STATEMENT_MAKER:
 		return use == STATEMENT_USE_DEVICE_INFORMATION;
 	case STATEMENT_DEVICE_CA:
@@ -103,14 +104,15 @@ void statement_print(const struct statement *statement, struct buf *out)
 
 		base64_add(&text, spki, count);
 		assert_always(json_array_append_new(keys,
-			json_pack("{ss,ss}", "use", uses[statement->keys[i].use], "spki",
-				buf_text(&text))) == 0);
+		                      json_pack("{ss,ss}", "use", uses[statement->keys[i].use],
+		                              "spki", buf_text(&text))) == 0);
 	}
-	object = json_pack("{si,sI,ss,ss,ss,ss,ss,ss,sO}", "v", 1, "seq", (json_int_t)statement->seq,
-		"role", roles[statement->role], "id", statement->id, "state", states[statement->state],
-		"not_before", time_print(statement->not_before).text, "not_after",
-		time_print(statement->not_after).text, "issued_at",
-		time_print(statement->issued_at).text, "keys", keys);
+	object = json_pack("{si,sI,ss,ss,ss,ss,ss,ss,sO}", "v", 1, "seq",
+	        (json_int_t)statement->seq, "role", roles[statement->role], "id", statement->id,
+	        "state", states[statement->state], "not_before",
+	        time_print(statement->not_before).text, "not_after",
+	        time_print(statement->not_after).text, "issued_at",
+	        time_print(statement->issued_at).text, "keys", keys);
 	assert_always(object != NULL);
 	json_print(object, out);
 }
@@ -125,18 +127,23 @@ struct statement_fields {
 };
 
 static const struct json_field fields[] = {
-	{ JSON_FIELD("v", FIELD_COUNT, struct statement_fields, v), .required = true, .min = 1, .max = 1 },
-	{ JSON_FIELD("seq", FIELD_COUNT, struct statement_fields, seq), .required = true, .min = 1 },
+	{ JSON_FIELD("v", FIELD_COUNT, struct statement_fields, v), .required = true, .min = 1,
+	        .max = 1 },
+	{ JSON_FIELD("seq", FIELD_COUNT, struct statement_fields, seq), .required = true,
+	        .min = 1 },
 	{ JSON_FIELD("role", FIELD_CHOICE, struct statement_fields, role), .required = true,
-		.choices = roles },
+	        .choices = roles },
 	{ JSON_FIELD("id", FIELD_NAME, struct statement_fields, id), .required = true },
 	{ JSON_FIELD("state", FIELD_CHOICE, struct statement_fields, state), .required = true,
-		.choices = states },
-	{ JSON_FIELD("not_before", FIELD_TIME, struct statement_fields, not_before), .required = true },
-	{ JSON_FIELD("not_after", FIELD_TIME, struct statement_fields, not_after), .required = true },
-	{ JSON_FIELD("issued_at", FIELD_TIME, struct statement_fields, issued_at), .required = true },
+	        .choices = states },
+	{ JSON_FIELD("not_before", FIELD_TIME, struct statement_fields, not_before),
+	        .required = true },
+	{ JSON_FIELD("not_after", FIELD_TIME, struct statement_fields, not_after),
+	        .required = true },
+	{ JSON_FIELD("issued_at", FIELD_TIME, struct statement_fields, issued_at),
+	        .required = true },
 	{ JSON_FIELD("keys", FIELD_LIST, struct statement_fields, keys), .required = true,
-		.max = STATEMENT_KEYS_MAX },
+	        .max = STATEMENT_KEYS_MAX },
 	{ 0 },
 };
 
@@ -146,9 +153,10 @@ struct key_fields {
 };
 
 static const struct json_field key_fields[] = {
-	{ JSON_FIELD("use", FIELD_CHOICE, struct key_fields, use), .required = true, .choices = uses },
+	{ JSON_FIELD("use", FIELD_CHOICE, struct key_fields, use), .required = true,
+	        .choices = uses },
 	{ JSON_FIELD("spki", FIELD_BASE64, struct key_fields, spki), .required = true, .min = 1,
-		.max = KEY_SPKI_BYTES_MAX },
+	        .max = KEY_SPKI_BYTES_MAX },
 	{ 0 },
 };
 
@@ -169,14 +177,14 @@ static int parse_key(const json_t *keys, size_t index, struct statement *stateme
 	}
 	statement->key_count = index + 1;
 	if (!use_fits(statement->role, key->use)) {
-		return err_set(err, 1, "keys[%zu].use: a %s has no key for %s", index, roles[statement->role],
-			uses[key->use]);
+		return err_set(err, 1, "keys[%zu].use: a %s has no key for %s", index,
+		        roles[statement->role], uses[key->use]);
 	}
 	return 0;
 }
 
 int statement_parse(
-	const char *json, size_t count, struct statement **ret_statement, struct err *err)
+        const char *json, size_t count, struct statement **ret_statement, struct err *err)
 {
 	AUTO(statement) struct statement *statement = mem_new(1, sizeof(*statement));
 	struct statement_fields values = { 0 };
@@ -205,14 +213,15 @@ int statement_parse(
 	}
 	statement_print(statement, &again);
 	if (again.count != count || memcmp(again.bytes, json, count) != 0) {
-		return err_set(err, 1, "not in canonical form (sorted members, no blanks, milliseconds)");
+		return err_set(
+		        err, 1, "not in canonical form (sorted members, no blanks, milliseconds)");
 	}
 	*ret_statement = TAKE(statement);
 	return 0;
 }
 
 int statement_sign(const struct statement *statement, struct token_key *accreditor,
-	struct buf *ret_text, struct err *err)
+        struct buf *ret_text, struct err *err)
 {
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
 
@@ -221,11 +230,11 @@ int statement_sign(const struct statement *statement, struct token_key *accredit
 }
 
 int statement_open(const char *text, size_t count, const struct key *const *accreditors,
-	size_t accreditor_count, struct statement **ret_statement, struct err *err)
+        size_t accreditor_count, struct statement **ret_statement, struct err *err)
 {
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
 	int r = seal_open(
-		text, count, STATEMENT_TYP, accreditors, accreditor_count, &payload, NULL, err);
+	        text, count, STATEMENT_TYP, accreditors, accreditor_count, &payload, NULL, err);
 
 	if (r != 0) {
 		return r;
@@ -258,7 +267,7 @@ static size_t find(const struct statement_set *set, enum statement_role role, co
 	size_t i = 0;
 
 	while (i < set->count &&
-		!(set->statements[i]->role == role && strcmp(set->statements[i]->id, id) == 0)) {
+	        !(set->statements[i]->role == role && strcmp(set->statements[i]->id, id) == 0)) {
 		i++;
 	}
 	return i;
@@ -288,7 +297,7 @@ int statement_set_take(struct statement_set *set, struct statement *statement)
 }
 
 const struct statement *statement_set_find(
-	const struct statement_set *set, enum statement_role role, const char *id)
+        const struct statement_set *set, enum statement_role role, const char *id)
 {
 	size_t index = find(set, role, id);
 
@@ -308,11 +317,11 @@ const struct statement *statement_set_at(const struct statement_set *set, size_t
 static bool in_force(const struct statement *statement, int64_t now_usec)
 {
 	return statement->state == STATEMENT_GRANTED && now_usec >= statement->not_before &&
-		now_usec < statement->not_after;
+	       now_usec < statement->not_after;
 }
 
 bool statement_set_accredited(
-	const struct statement_set *set, enum statement_role role, const char *id, int64_t now_usec)
+        const struct statement_set *set, enum statement_role role, const char *id, int64_t now_usec)
 {
 	const struct statement *statement = statement_set_find(set, role, id);
 
@@ -320,7 +329,7 @@ bool statement_set_accredited(
 }
 
 size_t statement_set_keys(const struct statement_set *set, enum statement_role role, const char *id,
-	enum statement_use use, int64_t now_usec, const struct key *ret_keys[STATEMENT_KEYS_MAX])
+        enum statement_use use, int64_t now_usec, const struct key *ret_keys[STATEMENT_KEYS_MAX])
 {
 	const struct statement *statement = statement_set_find(set, role, id);
 	size_t count = 0;
@@ -337,7 +346,7 @@ size_t statement_set_keys(const struct statement_set *set, enum statement_role r
 }
 
 const struct statement *statement_set_find_key(const struct statement_set *set,
-	enum statement_role role, enum statement_use use, struct key_hash hash, int64_t now_usec)
+        enum statement_role role, enum statement_use use, struct key_hash hash, int64_t now_usec)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		const struct statement *statement = set->statements[i];
@@ -347,7 +356,7 @@ const struct statement *statement_set_find_key(const struct statement_set *set,
 		}
 		for (size_t j = 0; j < statement->key_count; j++) {
 			if (statement->keys[j].use == use &&
-				key_hash_equal(key_hash(statement->keys[j].key), hash)) {
+			        key_hash_equal(key_hash(statement->keys[j].key), hash)) {
 				return statement;
 			}
 		}

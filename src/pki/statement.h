@@ -1,6 +1,7 @@
 /*
  * Accreditation statements (A2): what the accreditor says about a provider, a maker or an issuer,
- * sealed by the accreditor's root key (protocol.md 1.1), dated, and replaced by a newer one to suspend or withdraw.
+ * sealed by the accreditor's root key (protocol.md 1.1), dated, and replaced by a newer one to
+ * suspend or withdraw.
  *
  *     {"v":1,"seq":7,"role":"provider","id":"kanto","state":"granted","not_before":T,"not_after":T,
  *      "issued_at":T,"keys":[{"use":"grant","spki":"base64"},…]}
@@ -20,7 +21,12 @@
 #define STATEMENT_KEYS_MAX 16
 #define STATEMENT_SET_MAX 4096 /* makers, providers and issuers of one accreditor */
 
-enum statement_role { STATEMENT_PROVIDER, STATEMENT_MAKER, STATEMENT_DEVICE_CA, STATEMENT_SERVICE_CA };
+enum statement_role {
+	STATEMENT_PROVIDER,
+	STATEMENT_MAKER,
+	STATEMENT_DEVICE_CA,
+	STATEMENT_SERVICE_CA
+};
 enum statement_state { STATEMENT_WITHDRAWN, STATEMENT_SUSPENDED, STATEMENT_GRANTED };
 enum statement_use {
 	STATEMENT_USE_GRANT,
@@ -60,39 +66,39 @@ AUTO_DEFINE(statement)
 /* The payload. Adds JSON to `out`, always the same bytes for the same statement. */
 void statement_print(const struct statement *statement, struct buf *out);
 /* Strict. Outcome 1: err names the member. */
-int statement_parse(const char *json, size_t count, struct statement **ret_statement,
-	struct err *err) must_use;
+int statement_parse(
+        const char *json, size_t count, struct statement **ret_statement, struct err *err) must_use;
 
 /* Prints and seals with the accreditor's key. Outcomes of token.h. */
 int statement_sign(const struct statement *statement, struct token_key *accreditor,
-	struct buf *ret_text, struct err *err) must_use;
-/* Opens the seal with one of the accreditor's keys. Outcomes of seal.h; a payload that does not parse
- * is SEAL_MALFORMED. */
+        struct buf *ret_text, struct err *err) must_use;
+/* Opens the seal with one of the accreditor's keys. Outcomes of seal.h; a payload that does not
+ * parse is SEAL_MALFORMED. */
 int statement_open(const char *text, size_t count, const struct key *const *accreditors,
-	size_t accreditor_count, struct statement **ret_statement, struct err *err) must_use;
+        size_t accreditor_count, struct statement **ret_statement, struct err *err) must_use;
 
 struct statement_set;
 struct statement_set *statement_set_new(void);
 struct statement_set *statement_set_free(struct statement_set *set);
 AUTO_DEFINE(statement_set)
 
-/* Adopts an opened statement. Outcomes: 1 not newer than the one held, 2 the set is full; it is freed
- * then. */
+/* Adopts an opened statement. Outcomes: 1 not newer than the one held, 2 the set is full; it is
+ * freed then. */
 int statement_set_take(struct statement_set *set, struct statement *statement) must_use;
 /* The newest statement about role and id, whatever it says; NULL if there is none. Borrowed. */
-const struct statement *statement_set_find(const struct statement_set *set,
-	enum statement_role role, const char *id);
+const struct statement *statement_set_find(
+        const struct statement_set *set, enum statement_role role, const char *id);
 size_t statement_set_count(const struct statement_set *set);
 const struct statement *statement_set_at(const struct statement_set *set, size_t index);
 
 /* Whether `id` is accredited in `role` now. */
 bool statement_set_accredited(const struct statement_set *set, enum statement_role role,
-	const char *id, int64_t now_usec);
+        const char *id, int64_t now_usec);
 /* The keys of an accredited `id` for one use, written to `ret_keys` (borrowed). Returns how many; 0
  * when it is not accredited. */
 size_t statement_set_keys(const struct statement_set *set, enum statement_role role, const char *id,
-	enum statement_use use, int64_t now_usec, const struct key *ret_keys[STATEMENT_KEYS_MAX]);
-/* Whether somebody accredited in `role` has this key for this use now (an issuer by its key). Returns
- * that statement, or NULL. Borrowed. */
+        enum statement_use use, int64_t now_usec, const struct key *ret_keys[STATEMENT_KEYS_MAX]);
+/* Whether somebody accredited in `role` has this key for this use now (an issuer by its key).
+ * Returns that statement, or NULL. Borrowed. */
 const struct statement *statement_set_find_key(const struct statement_set *set,
-	enum statement_role role, enum statement_use use, struct key_hash hash, int64_t now_usec);
+        enum statement_role role, enum statement_use use, struct key_hash hash, int64_t now_usec);

@@ -18,7 +18,8 @@ bool name_read(struct der *in, struct name *ret_name)
 			struct der pair = der_take(&set, DER_SEQUENCE), value;
 			enum oid oid = der_take_oid(&pair);
 
-			if (pair.broken || pair.left == 0 || ret_name->count == NAME_ATTRIBUTES_MAX) {
+			if (pair.broken || pair.left == 0 ||
+			        ret_name->count == NAME_ATTRIBUTES_MAX) {
 				return false;
 			}
 			ret_name->attributes[ret_name->count].oid = oid;
@@ -46,7 +47,8 @@ void name_text(const struct name *name, enum oid oid, char out[CERT_NAME_BYTES_M
 		if (name->attributes[i].oid != oid) {
 			continue;
 		}
-		if (found || (tag != DER_UTF8_STRING && tag != DER_PRINTABLE_STRING && tag != DER_IA5_STRING)) {
+		if (found || (tag != DER_UTF8_STRING && tag != DER_PRINTABLE_STRING &&
+		                     tag != DER_IA5_STRING)) {
 			return;
 		}
 		found = &name->attributes[i].value;
@@ -77,13 +79,14 @@ static const enum oid extension_oids[EXTENSION_COUNT] = {
 };
 
 static void note_extension(
-	struct extensions *extensions, enum oid oid, bool critical, struct der value)
+        struct extensions *extensions, enum oid oid, bool critical, struct der value)
 {
 	for (int i = 0; i < EXTENSION_COUNT; i++) {
 		if (extension_oids[i] == oid) {
 			extensions->repeated |= extensions->values[i].present;
-			extensions->values[i] =
-				(struct extension_value){ .present = true, .critical = critical, .value = value };
+			extensions->values[i] = (struct extension_value){
+				.present = true, .critical = critical, .value = value
+			};
 			return;
 		}
 	}
@@ -105,7 +108,7 @@ bool extensions_read(struct der in, struct extensions *ret)
 		value = der_take(&one, DER_OCTET_STRING);
 		/* FALSE is the default and DER leaves defaults out. */
 		if (!der_end(&one) || (critical && flag.at[0] != 0xff) ||
-			!der_canonical(value.at, value.left)) {
+		        !der_canonical(value.at, value.left)) {
 			return false;
 		}
 		note_extension(ret, oid, critical, value);
@@ -148,7 +151,7 @@ bool tbs_read(const uint8_t *bytes, size_t count, struct tbs *ret_tbs)
 		}
 	}
 	return der_end(&tbs) && der_end(&in) && ret_tbs->serial.left > 0 &&
-		ret_tbs->serial.left <= CERT_SERIAL_BYTES_MAX;
+	       ret_tbs->serial.left <= CERT_SERIAL_BYTES_MAX;
 }
 
 bool basic_constraints_read(struct der value, bool *ret_ca, int *ret_path_length)
@@ -252,7 +255,7 @@ bool hardware_name_read(struct der other, struct der *ret_type, struct der *ret_
 	*ret_type = der_take(&name, DER_OID);
 	*ret_serial = der_take(&name, DER_OCTET_STRING);
 	return oid == OID_HARDWARE_MODULE_NAME && der_end(&name) && der_end(&wrapped) &&
-		der_end(&other) && ret_serial->left > 0;
+	       der_end(&other) && ret_serial->left > 0;
 }
 
 bool host_name_valid(const char *text)
@@ -272,7 +275,8 @@ bool host_name_valid(const char *text)
 			label = 0;
 			continue;
 		}
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c == '-' && label > 0))) {
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		            (c == '-' && label > 0))) {
 			return false;
 		}
 		label++;

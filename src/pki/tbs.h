@@ -1,6 +1,6 @@
 /*
- * The inside of a certificate (TBSCertificate, RFC 5280 4.1) as our own reader sees it, and the profile
- * of each kind over it. Inside src/pki only; cert.h and ca.h are the way in.
+ * The inside of a certificate (TBSCertificate, RFC 5280 4.1) as our own reader sees it, and the
+ * profile of each kind over it. Inside src/pki only; cert.h and ca.h are the way in.
  */
 #pragma once
 
@@ -55,14 +55,14 @@ enum key_usage {
 
 struct extensions {
 	struct extension_value values[EXTENSION_COUNT];
-	unsigned unknown;          /* how many we do not know */
+	unsigned unknown; /* how many we do not know */
 	bool unknown_critical;
 	bool repeated;
 };
 
 struct tbs {
 	struct der whole;
-	uint64_t version; /* 2 is v3 */
+	uint64_t version;  /* 2 is v3 */
 	struct der serial; /* unsigned, no leading zero */
 	struct der algorithm;
 	struct name issuer, subject;

@@ -21,7 +21,7 @@ struct peer_rules {
 static int rules_slot = -1, refusal_slot = -1;
 
 static void rules_free(
-	void *parent, void *pointer, CRYPTO_EX_DATA *data, int index, long number, void *argument)
+        void *parent, void *pointer, CRYPTO_EX_DATA *data, int index, long number, void *argument)
 {
 	free(pointer);
 }
@@ -58,8 +58,8 @@ static bool host_fits(X509_STORE_CTX *context, X509 *server)
 
 	if (host) {
 		fits = X509_check_host(server, host, 0,
-			       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_WILDCARDS,
-			       NULL) == 1;
+		               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_WILDCARDS,
+		               NULL) == 1;
 	} else if (address) {
 		fits = X509_check_ip_asc(server, address, 0) == 1;
 	}
@@ -102,8 +102,8 @@ static int verify_peer(X509_STORE_CTX *context, const struct peer_rules *rules)
 	for (int i = 0; i < sk_X509_num(sent) && count < CERT_CHAIN_COUNT_MAX; i++) {
 		count += cert_of(sk_X509_value(sent, i), &extra[count]) == 0;
 	}
-	r = verify_cert(rules->verifier, leaf, (const struct cert *const *)extra, count, rules->kinds,
-		clock_wall_usec(), NULL);
+	r = verify_cert(rules->verifier, leaf, (const struct cert *const *)extra, count,
+	        rules->kinds, clock_wall_usec(), NULL);
 	for (size_t i = 0; i < count; i++) {
 		cert_free(extra[i]);
 	}
@@ -133,12 +133,14 @@ static int use_identity(SSL_CTX *context, const struct tls_identity *identity, s
 		return r > 0 ? 1 : r;
 	}
 	if (identity->chain_count < 1 ||
-		SSL_CTX_use_certificate(context, cert_x509(identity->chain[0])) != 1 ||
-		SSL_CTX_use_PrivateKey(context, pkey) != 1 || SSL_CTX_check_private_key(context) != 1) {
+	        SSL_CTX_use_certificate(context, cert_x509(identity->chain[0])) != 1 ||
+	        SSL_CTX_use_PrivateKey(context, pkey) != 1 ||
+	        SSL_CTX_check_private_key(context) != 1) {
 		ERR_clear_error();
-		return err_set(err, 1, "the token key \"%s\" and the certificate %s do not belong together",
-			token_key_label(identity->key),
-			identity->chain_count > 0 ? cert_subject(identity->chain[0]) : "(none)");
+		return err_set(err, 1,
+		        "the token key \"%s\" and the certificate %s do not belong together",
+		        token_key_label(identity->key),
+		        identity->chain_count > 0 ? cert_subject(identity->chain[0]) : "(none)");
 	}
 	for (size_t i = 1; i < identity->chain_count; i++) {
 		assert_always(SSL_CTX_add1_chain_cert(context, cert_x509(identity->chain[i])) == 1);
@@ -147,7 +149,7 @@ static int use_identity(SSL_CTX *context, const struct tls_identity *identity, s
 }
 
 static int make_context(const SSL_METHOD *method, const struct tls_identity *identity, int mode,
-	struct peer_rules rules, SSL_CTX **ret_context, struct err *err)
+        struct peer_rules rules, SSL_CTX **ret_context, struct err *err)
 {
 	SSL_CTX *context = SSL_CTX_new(method);
 	struct peer_rules *kept;
@@ -177,26 +179,30 @@ static int make_context(const SSL_METHOD *method, const struct tls_identity *ide
 }
 
 int tls_context_server(const struct tls_identity *identity, enum tls_ask peer,
-	const struct verifier *verifier, unsigned peer_kinds, SSL_CTX **ret_context, struct err *err)
+        const struct verifier *verifier, unsigned peer_kinds, SSL_CTX **ret_context,
+        struct err *err)
 {
 	struct peer_rules rules = { .verifier = verifier, .kinds = peer_kinds };
-	int mode = peer == TLS_ASK_REQUIRED ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
-		: peer == TLS_ASK_OPTIONAL   ? SSL_VERIFY_PEER
-					      : SSL_VERIFY_NONE;
+	int mode = peer == TLS_ASK_REQUIRED   ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+	           : peer == TLS_ASK_OPTIONAL ? SSL_VERIFY_PEER
+	                                      : SSL_VERIFY_NONE;
 
 	assert_always(identity && (peer == TLS_ASK_NONE || verifier));
 	return make_context(TLS_server_method(), identity, mode, rules, ret_context, err);
 }
 
 int tls_context_client(const struct tls_identity *identity, const struct verifier *verifier,
-	SSL_CTX **ret_context, struct err *err)
+        SSL_CTX **ret_context, struct err *err)
 {
 	struct peer_rules rules = {
-		.verifier = verifier, .kinds = CERT_SET(CERT_SERVER), .is_client = true,
+		.verifier = verifier,
+		.kinds = CERT_SET(CERT_SERVER),
+		.is_client = true,
 	};
 
 	assert_always(verifier != NULL);
-	return make_context(TLS_client_method(), identity, SSL_VERIFY_PEER, rules, ret_context, err);
+	return make_context(
+	        TLS_client_method(), identity, SSL_VERIFY_PEER, rules, ret_context, err);
 }
 
 void tls_context_free(SSL_CTX *context)

@@ -23,22 +23,22 @@ enum tls_ask {
 };
 
 struct tls_identity {
-	struct token_key *key;          /* must outlive the context */
+	struct token_key *key;           /* must outlive the context */
 	const struct cert *const *chain; /* leaf first, root not needed; copied */
 	size_t chain_count;
 };
 
-/* Makes a server context. `peer_kinds`: set of CERT_SET() a client may be. `verifier` is borrowed and
- * must outlive the context (NULL with TLS_ASK_NONE). Outcome 1: key and certificate do not belong
- * together or the key cannot be used for TLS. The caller frees with tls_context_free(). */
+/* Makes a server context. `peer_kinds`: set of CERT_SET() a client may be. `verifier` is borrowed
+ * and must outlive the context (NULL with TLS_ASK_NONE). Outcome 1: key and certificate do not
+ * belong together or the key cannot be used for TLS. The caller frees with tls_context_free(). */
 int tls_context_server(const struct tls_identity *identity, enum tls_ask peer,
-	const struct verifier *verifier, unsigned peer_kinds, struct ssl_ctx_st **ret_context,
-	struct err *err) must_use;
+        const struct verifier *verifier, unsigned peer_kinds, struct ssl_ctx_st **ret_context,
+        struct err *err) must_use;
 
-/* Makes a client context; `identity` NULL: no client certificate. The server must be a CERT_SERVER by
- * `verifier`, and have the name given to tls_context_expect(), without which it is refused. */
+/* Makes a client context; `identity` NULL: no client certificate. The server must be a CERT_SERVER
+ * by `verifier`, and have the name given to tls_context_expect(), without which it is refused. */
 int tls_context_client(const struct tls_identity *identity, const struct verifier *verifier,
-	struct ssl_ctx_st **ret_context, struct err *err) must_use;
+        struct ssl_ctx_st **ret_context, struct err *err) must_use;
 
 void tls_context_free(struct ssl_ctx_st *context);
 
@@ -49,5 +49,6 @@ int tls_context_expect(struct ssl_st *ssl, const char *host) must_use;
 /* The peer's certificate after the handshake. Outcome 1: it sent none. */
 int tls_context_peer(struct ssl_st *ssl, struct cert **ret_cert) must_use;
 
-/* Why the last handshake of this connection refused the peer (a verify_outcome), 0 if it did not. */
+/* Why the last handshake of this connection refused the peer (a verify_outcome), 0 if it did not.
+ */
 int tls_context_refusal(struct ssl_st *ssl);

@@ -31,7 +31,7 @@ static struct token_module *module_load(const char *path, struct err *err)
 		const char *reason = dlerror();
 
 		err_set(err, 0, "the PKCS#11 module %s cannot be loaded: %s", path,
-			reason ? reason : "it is no PKCS#11 module");
+		        reason ? reason : "it is no PKCS#11 module");
 		return NULL;
 	}
 	module = mem_new(1, sizeof(*module));
@@ -52,8 +52,9 @@ static int module_start(struct token_module *module, struct err *err)
 	rv = module->call->C_Initialize(NULL);
 	if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) {
 		return err_set(err, TOKEN_MISSING,
-			"the PKCS#11 module %s does not start (0x%lx): is its token forwarder running?",
-			module->path, rv);
+		        "the PKCS#11 module %s does not start (0x%lx): is its token forwarder "
+		        "running?",
+		        module->path, rv);
 	}
 	module->generation = ++module->next_generation;
 	return 0;
@@ -65,13 +66,12 @@ static void ignore_sigpipe(void)
 	struct sigaction action;
 
 	if (sigaction(SIGPIPE, NULL, &action) == 0 && !(action.sa_flags & SA_SIGINFO) &&
-		action.sa_handler == SIG_DFL) {
+	        action.sa_handler == SIG_DFL) {
 		signal(SIGPIPE, SIG_IGN);
 	}
 }
 
-int token_new(
-	const char *module_path, const char *label, const char *pin, struct token **ret_token)
+int token_new(const char *module_path, const char *label, const char *pin, struct token **ret_token)
 {
 	struct token *token = mem_new(1, sizeof(*token));
 
@@ -143,11 +143,13 @@ static int find_slot(struct token *token, CK_TOKEN_INFO *ret_information, struct
 	/* Asking without a buffer is what makes a module look for tokens that came since. */
 	rv = call->C_GetSlotList(CK_TRUE, NULL, &count);
 	if (rv != CKR_OK || count == 0) {
-		/* p11-kit's client starts without its forwarder and then has no token for ever. Nobody can
-		 * have a session in a module without tokens, so it is safe to start it afresh next time. */
+		/* p11-kit's client starts without its forwarder and then has no token for ever.
+		 * Nobody can have a session in a module without tokens, so it is safe to start it
+		 * afresh next time. */
 		call->C_Finalize(NULL);
 		token->module->generation = 0;
-		return err_set(err, TOKEN_MISSING, "the PKCS#11 module %s has no token", token->module_path);
+		return err_set(err, TOKEN_MISSING, "the PKCS#11 module %s has no token",
+		        token->module_path);
 	}
 	slots = mem_new(count, sizeof(*slots));
 	rv = call->C_GetSlotList(CK_TRUE, slots, &count);
@@ -155,8 +157,8 @@ static int find_slot(struct token *token, CK_TOKEN_INFO *ret_information, struct
 		CK_TOKEN_INFO information;
 
 		if (call->C_GetTokenInfo(slots[i], &information) == CKR_OK &&
-			(information.flags & CKF_TOKEN_INITIALIZED) &&
-			label_fits(&information, token->label)) {
+		        (information.flags & CKF_TOKEN_INITIALIZED) &&
+		        label_fits(&information, token->label)) {
 			token->slot = slots[i];
 			*ret_information = information;
 			found++;
@@ -164,12 +166,12 @@ static int find_slot(struct token *token, CK_TOKEN_INFO *ret_information, struct
 	}
 	free(slots);
 	if (found == 0) {
-		return err_set(err, TOKEN_MISSING, "no token has the label \"%s\" (module %s)", token->label,
-			token->module_path);
+		return err_set(err, TOKEN_MISSING, "no token has the label \"%s\" (module %s)",
+		        token->label, token->module_path);
 	}
 	if (found > 1) {
-		return err_set(err, -EEXIST, "%u tokens have the label \"%s\": give each its own", found,
-			token->label);
+		return err_set(err, -EEXIST, "%u tokens have the label \"%s\": give each its own",
+		        found, token->label);
 	}
 	return 0;
 }
@@ -181,15 +183,16 @@ static int login(struct token *token, const CK_TOKEN_INFO *information, struct e
 	if (information->flags & (CKF_USER_PIN_LOCKED | CKF_USER_PIN_FINAL_TRY)) {
 		token->refused = TOKEN_PIN_LOCKED;
 		return err_set(err, TOKEN_PIN_LOCKED,
-			(information->flags & CKF_USER_PIN_LOCKED)
-				? "the PIN of token \"%s\" is locked: unlock it with its SO PIN"
-				: "token \"%s\" has one PIN try left, which is not used up here: log in "
-				  "once by hand with the right PIN",
-			token->label);
+		        (information->flags & CKF_USER_PIN_LOCKED)
+		                ? "the PIN of token \"%s\" is locked: unlock it with its SO PIN"
+		                : "token \"%s\" has one PIN try left, which is not used up here: "
+		                  "log in "
+		                  "once by hand with the right PIN",
+		        token->label);
 	}
 	token->login_count++;
 	rv = token->module->call->C_Login(
-		token->session, CKU_USER, (CK_UTF8CHAR *)token->pin, token->pin_bytes);
+	        token->session, CKU_USER, (CK_UTF8CHAR *)token->pin, token->pin_bytes);
 	switch (rv) {
 	case CKR_OK:
 	case CKR_USER_ALREADY_LOGGED_IN:
@@ -197,16 +200,18 @@ static int login(struct token *token, const CK_TOKEN_INFO *information, struct e
 	case CKR_PIN_LOCKED:
 		token->refused = TOKEN_PIN_LOCKED;
 		return err_set(err, TOKEN_PIN_LOCKED,
-			"the PIN of token \"%s\" is locked: unlock it with its SO PIN", token->label);
+		        "the PIN of token \"%s\" is locked: unlock it with its SO PIN",
+		        token->label);
 	case CKR_PIN_INCORRECT:
 	case CKR_PIN_INVALID:
 	case CKR_PIN_LEN_RANGE:
 	case CKR_PIN_EXPIRED:
 		token->refused = TOKEN_PIN_WRONG;
 		return err_set(err, TOKEN_PIN_WRONG,
-			"token \"%s\" refused the PIN; it is not tried again: correct the PIN file and "
-			"restart",
-			token->label);
+		        "token \"%s\" refused the PIN; it is not tried again: correct the PIN file "
+		        "and "
+		        "restart",
+		        token->label);
 	default:
 		return err_set(err, -EIO, "token \"%s\": login failed (0x%lx)", token->label, rv);
 	}
@@ -221,9 +226,10 @@ int token_open(struct token *token, struct err *err)
 
 	if (token->refused) {
 		return err_set(err, token->refused,
-			"token \"%s\" refused the PIN earlier; it is not tried again: correct the PIN "
-			"file and restart",
-			token->label);
+		        "token \"%s\" refused the PIN earlier; it is not tried again: correct the "
+		        "PIN "
+		        "file and restart",
+		        token->label);
 	}
 	if (token->generation != 0 && token->module->generation == token->generation) {
 		return 0;
@@ -243,9 +249,10 @@ int token_open(struct token *token, struct err *err)
 		return r;
 	}
 	rv = call->C_OpenSession(
-		token->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &token->session);
+	        token->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &token->session);
 	if (rv == CKR_TOKEN_WRITE_PROTECTED) {
-		rv = call->C_OpenSession(token->slot, CKF_SERIAL_SESSION, NULL, NULL, &token->session);
+		rv = call->C_OpenSession(
+		        token->slot, CKF_SERIAL_SESSION, NULL, NULL, &token->session);
 	}
 	if (rv != CKR_OK) {
 		return err_set(err, -EIO, "token \"%s\": no session (0x%lx)", token->label, rv);
@@ -261,7 +268,8 @@ int token_open(struct token *token, struct err *err)
 	return 0;
 }
 
-/* Whether the answer means that the way to the token is lost, rather than that the work is wrong. */
+/* Whether the answer means that the way to the token is lost, rather than that the work is wrong.
+ */
 static bool is_lost(CK_RV rv)
 {
 	switch (rv) {
@@ -295,32 +303,35 @@ static int map(struct token *token, CK_RV rv, const char *what, struct err *err)
 	case CKR_OK:
 		return 0;
 	case CKR_OURS_NOT_FOUND:
-		return err_set(err, TOKEN_NOT_FOUND, "%s: not found in token \"%s\"", what, token->label);
+		return err_set(
+		        err, TOKEN_NOT_FOUND, "%s: not found in token \"%s\"", what, token->label);
 	case CKR_OURS_EXISTS:
-		return err_set(err, TOKEN_EXISTS, "%s: exists already in token \"%s\"", what, token->label);
+		return err_set(err, TOKEN_EXISTS, "%s: exists already in token \"%s\"", what,
+		        token->label);
 	case CKR_OURS_AMBIGUOUS:
-		return err_set(err, -EEXIST, "%s: token \"%s\" has more than one", what, token->label);
+		return err_set(
+		        err, -EEXIST, "%s: token \"%s\" has more than one", what, token->label);
 	case CKR_OURS_TOO_LARGE:
 		return err_set(err, -EFBIG, "%s: larger or more than is read of token \"%s\"", what,
-			token->label);
+		        token->label);
 	case CKR_OURS_NOT_OFFERED:
 	case CKR_MECHANISM_INVALID:
 	case CKR_MECHANISM_PARAM_INVALID:
 	case CKR_KEY_TYPE_INCONSISTENT:
 	case CKR_KEY_FUNCTION_NOT_PERMITTED:
-		return err_set(err, TOKEN_NOT_OFFERED, "%s: token \"%s\" does not offer this (0x%lx)", what,
-			token->label, rv);
+		return err_set(err, TOKEN_NOT_OFFERED,
+		        "%s: token \"%s\" does not offer this (0x%lx)", what, token->label, rv);
 	default:
 		if (is_lost(rv)) {
 			return err_set(err, TOKEN_MISSING, "%s: token \"%s\" is gone (0x%lx)", what,
-				token->label, rv);
+			        token->label, rv);
 		}
 		return err_set(err, -EIO, "%s: token \"%s\" answers 0x%lx", what, token->label, rv);
 	}
 }
 
 int token_do(
-	struct token *token, token_work *work, void *context, const char *what, struct err *err)
+        struct token *token, token_work *work, void *context, const char *what, struct err *err)
 {
 	CK_RV rv;
 	int r;
@@ -341,7 +352,7 @@ int token_do(
 }
 
 CK_RV token_objects(struct token *token, CK_ATTRIBUTE *template, CK_ULONG count,
-	CK_OBJECT_HANDLE *ret_objects, CK_ULONG max, CK_ULONG *ret_count)
+        CK_OBJECT_HANDLE *ret_objects, CK_ULONG max, CK_ULONG *ret_count)
 {
 	CK_FUNCTION_LIST *call = token->module->call;
 	CK_OBJECT_HANDLE spare;
@@ -355,7 +366,8 @@ CK_RV token_objects(struct token *token, CK_ATTRIBUTE *template, CK_ULONG count,
 	}
 	do {
 		got = 0;
-		rv = call->C_FindObjects(token->session, ret_objects + *ret_count, max - *ret_count, &got);
+		rv = call->C_FindObjects(
+		        token->session, ret_objects + *ret_count, max - *ret_count, &got);
 		*ret_count += got;
 	} while (rv == CKR_OK && got > 0 && *ret_count < max);
 	if (rv == CKR_OK && *ret_count == max) {
@@ -369,7 +381,7 @@ CK_RV token_objects(struct token *token, CK_ATTRIBUTE *template, CK_ULONG count,
 }
 
 CK_RV token_attribute(
-	struct token *token, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, struct buf *out)
+        struct token *token, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, struct buf *out)
 {
 	CK_FUNCTION_LIST *call = token->module->call;
 	CK_ATTRIBUTE attribute = { .type = type };
@@ -382,7 +394,7 @@ CK_RV token_attribute(
 		return rv;
 	}
 	if (attribute.ulValueLen > TOKEN_ATTRIBUTE_BYTES_MAX ||
-		!(attribute.pValue = buf_reserve(out, attribute.ulValueLen))) {
+	        !(attribute.pValue = buf_reserve(out, attribute.ulValueLen))) {
 		return CKR_OURS_TOO_LARGE;
 	}
 	rv = call->C_GetAttributeValue(token->session, object, &attribute, 1);

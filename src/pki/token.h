@@ -37,11 +37,11 @@ struct token;
 struct token_key;
 
 enum token_outcome {
-	TOKEN_MISSING = 1,    /* the module cannot be loaded, or has no token with this label */
-	TOKEN_PIN_WRONG = 2,  /* refused, now or earlier by this handle; nothing is tried again */
-	TOKEN_PIN_LOCKED = 3, /* the token says locked, or that its final try is next */
-	TOKEN_NOT_FOUND = 4,  /* no such key or object */
-	TOKEN_EXISTS = 5,     /* there is a key with this id or label already */
+	TOKEN_MISSING = 1,     /* the module cannot be loaded, or has no token with this label */
+	TOKEN_PIN_WRONG = 2,   /* refused, now or earlier by this handle; nothing is tried again */
+	TOKEN_PIN_LOCKED = 3,  /* the token says locked, or that its final try is next */
+	TOKEN_NOT_FOUND = 4,   /* no such key or object */
+	TOKEN_EXISTS = 5,      /* there is a key with this id or label already */
 	TOKEN_NOT_OFFERED = 6, /* the token has no mechanism for this key type or signature */
 };
 
@@ -64,10 +64,10 @@ const char *token_key_type_name(enum token_key_type type);
 /* Outcome 1: no such type. */
 int token_key_type_parse(const char *name, enum token_key_type *ret_type) must_use;
 
-/* Makes a handle; reaches nothing yet. `pin` is copied and wiped by token_free() (it is needed again
- * when a forwarder comes back). `pin` NULL: no login, only public objects can be read. */
+/* Makes a handle; reaches nothing yet. `pin` is copied and wiped by token_free() (it is needed
+ * again when a forwarder comes back). `pin` NULL: no login, only public objects can be read. */
 int token_new(const char *module_path, const char *label, const char *pin,
-	struct token **ret_token) must_use;
+        struct token **ret_token) must_use;
 struct token *token_free(struct token *token);
 AUTO_DEFINE(token)
 
@@ -97,22 +97,22 @@ struct token_slot {
 /* Lists keys and certificates by CKA_ID, in order of id. The caller frees `*ret_slots` with free().
  * Objects beyond TOKEN_SLOTS_MAX slots are a fault, not cut off. */
 int token_list(struct token *token, struct token_slot **ret_slots, size_t *ret_count,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 /* The lowest tier 2 id that holds nothing. TOKEN_NOT_FOUND: all are taken. */
 int token_free_service_id(struct token *token, uint8_t *ret_id, struct err *err) must_use;
 
 /* Finds a private key with its public half. A label that two keys carry is a fault (ambiguous).
  * The token must outlive the key. */
-int token_key_find(struct token *token, uint8_t id, struct token_key **ret_key,
-	struct err *err) must_use;
+int token_key_find(
+        struct token *token, uint8_t id, struct token_key **ret_key, struct err *err) must_use;
 int token_key_find_label(struct token *token, const char *label, struct token_key **ret_key,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
-/* Makes a key pair in the token: private, sensitive, not extractable, for signing only. TOKEN_EXISTS
- * if the id is taken. */
+/* Makes a key pair in the token: private, sensitive, not extractable, for signing only.
+ * TOKEN_EXISTS if the id is taken. */
 int token_key_generate(struct token *token, enum token_key_type type, uint8_t id, const char *label,
-	struct token_key **ret_key, struct err *err) must_use;
+        struct token_key **ret_key, struct err *err) must_use;
 
 struct token_key *token_key_free(struct token_key *key);
 AUTO_DEFINE(token_key)
@@ -126,34 +126,35 @@ const uint8_t *token_key_spki(const struct token_key *key, size_t *ret_count);
 enum token_digest { TOKEN_SHA256, TOKEN_SHA384, TOKEN_SHA512 };
 
 /* Signs a digest that the caller made (ECDSA, RSA). EC: r and s, each as long as the curve's order
- * (the form of JWS and PKCS#11). RSA: PKCS#1 v1.5 with DigestInfo. Ed25519 keys: TOKEN_NOT_OFFERED. */
+ * (the form of JWS and PKCS#11). RSA: PKCS#1 v1.5 with DigestInfo. Ed25519 keys: TOKEN_NOT_OFFERED.
+ */
 int token_sign_digest(struct token_key *key, enum token_digest digest, const uint8_t *bytes,
-	struct buf *out, struct err *err) must_use;
+        struct buf *out, struct err *err) must_use;
 
 /* RSA-PSS over a digest, salt as long as the digest, MGF1 with the same hash. */
 int token_sign_digest_pss(struct token_key *key, enum token_digest digest, const uint8_t *bytes,
-	struct buf *out, struct err *err) must_use;
+        struct buf *out, struct err *err) must_use;
 
 /* Hashes and signs as X.509 does for this key: P-256 with SHA-256, P-384 with SHA-384, RSA PKCS#1
  * v1.5 with SHA-256, Ed25519 as it is. EC signatures come as the DER ECDSA-Sig-Value (RFC 3279). */
 int token_sign(struct token_key *key, const void *bytes, size_t count, struct buf *out,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 /* The key as an OpenSSL key whose private operations happen in the token, for SSL_CTX, CMS and what
- * else wants one. EC and RSA; TOKEN_NOT_OFFERED for Ed25519. Borrowed: lives as long as `key`, which
- * must outlive every use OpenSSL makes of it. */
+ * else wants one. EC and RSA; TOKEN_NOT_OFFERED for Ed25519. Borrowed: lives as long as `key`,
+ * which must outlive every use OpenSSL makes of it. */
 int token_key_pkey(struct token_key *key, struct evp_pkey_st **ret_pkey, struct err *err) must_use;
 
 /* Certificates (DER, by id) and data objects (by label). Putting replaces what was there; for a
  * certificate the new one is in place before the old one goes. Getting: TOKEN_NOT_FOUND. */
 int token_certificate_put(struct token *token, uint8_t id, const char *label, const uint8_t *der,
-	size_t count, struct err *err) must_use;
-int token_certificate_get(struct token *token, uint8_t id, struct buf *der,
-	struct err *err) must_use;
+        size_t count, struct err *err) must_use;
+int token_certificate_get(
+        struct token *token, uint8_t id, struct buf *der, struct err *err) must_use;
 int token_data_put(struct token *token, const char *label, const void *bytes, size_t count,
-	struct err *err) must_use;
-int token_data_get(struct token *token, const char *label, struct buf *bytes,
-	struct err *err) must_use;
+        struct err *err) must_use;
+int token_data_get(
+        struct token *token, const char *label, struct buf *bytes, struct err *err) must_use;
 
 /* Destroys every object of one id: key pair and certificate (B5). TOKEN_NOT_FOUND: it held none. */
 int token_delete(struct token *token, uint8_t id, struct err *err) must_use;

@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 
-/* The module is started for one piece of work and stopped after it, so that the other handles of the
- * process (there are none in a command of this kind) never see a half-made token. */
+/* The module is started for one piece of work and stopped after it, so that the other handles of
+ * the process (there are none in a command of this kind) never see a half-made token. */
 struct module {
 	CK_FUNCTION_LIST *call;
 	CK_SLOT_ID *slots;
@@ -20,19 +20,19 @@ static int module_open(const char *path, struct module *module, struct err *err)
 {
 	void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	CK_C_GetFunctionList get_list =
-		object ? (CK_C_GetFunctionList)dlsym(object, "C_GetFunctionList") : NULL;
+	        object ? (CK_C_GetFunctionList)dlsym(object, "C_GetFunctionList") : NULL;
 	CK_RV rv;
 
 	if (!get_list || get_list(&module->call) != CKR_OK || !module->call) {
 		const char *reason = dlerror();
 
-		return err_set(err, TOKEN_MISSING, "the PKCS#11 module %s cannot be loaded: %s", path,
-			reason ? reason : "it is no PKCS#11 module");
+		return err_set(err, TOKEN_MISSING, "the PKCS#11 module %s cannot be loaded: %s",
+		        path, reason ? reason : "it is no PKCS#11 module");
 	}
 	rv = module->call->C_Initialize(NULL);
 	if (rv != CKR_OK) {
-		return err_set(
-			err, TOKEN_MISSING, "the PKCS#11 module %s does not start (0x%lx)", path, rv);
+		return err_set(err, TOKEN_MISSING, "the PKCS#11 module %s does not start (0x%lx)",
+		        path, rv);
 	}
 	rv = module->call->C_GetSlotList(CK_TRUE, NULL, &module->count);
 	if (rv == CKR_OK) {
@@ -43,7 +43,7 @@ static int module_open(const char *path, struct module *module, struct err *err)
 		free(module->slots);
 		module->call->C_Finalize(NULL);
 		return err_set(err, TOKEN_MISSING,
-			"the PKCS#11 module %s does not list its slots (0x%lx)", path, rv);
+		        "the PKCS#11 module %s does not list its slots (0x%lx)", path, rv);
 	}
 	return 0;
 }
@@ -97,8 +97,8 @@ int token_each(const char *module_path, token_about_handler *each, void *context
 	return 0;
 }
 
-static int find_empty(const struct module *module, const char *label, CK_SLOT_ID *ret_slot,
-	struct err *err)
+static int find_empty(
+        const struct module *module, const char *label, CK_SLOT_ID *ret_slot, struct err *err)
 {
 	struct token_about one;
 	bool found = false;
@@ -108,7 +108,8 @@ static int find_empty(const struct module *module, const char *label, CK_SLOT_ID
 			continue;
 		}
 		if (one.initialized && strcmp(one.label, label) == 0) {
-			return err_set(err, TOKEN_EXISTS, "a token has the label \"%s\" already", label);
+			return err_set(
+			        err, TOKEN_EXISTS, "a token has the label \"%s\" already", label);
 		}
 		if (!one.initialized && !found) {
 			*ret_slot = module->slots[i];
@@ -119,11 +120,11 @@ static int find_empty(const struct module *module, const char *label, CK_SLOT_ID
 }
 
 static int set_pin(CK_FUNCTION_LIST *call, CK_SLOT_ID slot, const char *so_pin, const char *pin,
-	struct err *err)
+        struct err *err)
 {
 	CK_SESSION_HANDLE session;
 	CK_RV rv = call->C_OpenSession(
-		slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
+	        slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
 
 	if (rv != CKR_OK) {
 		return err_set(err, -EIO, "the new token gives no session (0x%lx)", rv);
@@ -135,12 +136,12 @@ static int set_pin(CK_FUNCTION_LIST *call, CK_SLOT_ID slot, const char *so_pin, 
 	}
 	call->C_CloseSession(session);
 	return rv == CKR_OK ? 0
-			    : err_set(err, TOKEN_PIN_WRONG, "the new token does not take the PIN (0x%lx)",
-				      rv);
+	                    : err_set(err, TOKEN_PIN_WRONG,
+	                              "the new token does not take the PIN (0x%lx)", rv);
 }
 
 int token_initialize(const char *module_path, const char *label, const char *so_pin,
-	const char *pin, struct err *err)
+        const char *pin, struct err *err)
 {
 	struct module module = { 0 };
 	CK_UTF8CHAR padded[32];
@@ -150,7 +151,8 @@ int token_initialize(const char *module_path, const char *label, const char *so_
 	int r;
 
 	if (count == 0 || count > sizeof(padded)) {
-		return err_set(err, TOKEN_MISSING, "a token's label has 1 to %zu bytes", sizeof(padded));
+		return err_set(
+		        err, TOKEN_MISSING, "a token's label has 1 to %zu bytes", sizeof(padded));
 	}
 	r = module_open(module_path, &module, err);
 	if (r != 0) {
@@ -163,7 +165,7 @@ int token_initialize(const char *module_path, const char *label, const char *so_
 		rv = module.call->C_InitToken(slot, (CK_UTF8CHAR *)so_pin, strlen(so_pin), padded);
 		if (rv != CKR_OK) {
 			r = err_set(err, TOKEN_PIN_WRONG,
-				"the token does not let itself be initialized (0x%lx)", rv);
+			        "the token does not let itself be initialized (0x%lx)", rv);
 		}
 	}
 	if (r == 0) {

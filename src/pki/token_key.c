@@ -11,9 +11,14 @@
 static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 
 #define ATTRIBUTE(attribute_type, object)                                                          \
-	{ .type = (attribute_type), .pValue = (void *)&(object), .ulValueLen = sizeof(object) }
+	{                                                                                          \
+		.type = (attribute_type), .pValue = (void *)&(object),                             \
+		.ulValueLen = sizeof(object)                                                       \
+	}
 #define ATTRIBUTE_BYTES(attribute_type, bytes, count)                                              \
-	{ .type = (attribute_type), .pValue = (void *)(bytes), .ulValueLen = (count) }
+	{                                                                                          \
+		.type = (attribute_type), .pValue = (void *)(bytes), .ulValueLen = (count)         \
+	}
 
 static const char *const type_names[] = {
 	[TOKEN_KEY_EC_P256] = "ec-p256",
@@ -41,14 +46,14 @@ int token_key_type_parse(const char *name, enum token_key_type *ret_type)
 
 static void add_curve(struct buf *out, enum token_key_type type)
 {
-	der_add_oid(out, type == TOKEN_KEY_EC_P256 ? OID_CURVE_P256
-			: type == TOKEN_KEY_EC_P384    ? OID_CURVE_P384
-						       : OID_ED25519);
+	der_add_oid(out, type == TOKEN_KEY_EC_P256   ? OID_CURVE_P256
+	                 : type == TOKEN_KEY_EC_P384 ? OID_CURVE_P384
+	                                             : OID_ED25519);
 }
 
 /* SubjectPublicKeyInfo of an EC or Edwards key. `params` and `point` are as the token has them. */
-static CK_RV build_ec_spki(struct token_key *key, const struct buf *params, const struct buf *point,
-	struct buf *spki)
+static CK_RV build_ec_spki(
+        struct token_key *key, const struct buf *params, const struct buf *point, struct buf *spki)
 {
 	struct der in = DER(params->bytes, params->count);
 	enum oid curve = der_take_oid(&in);
@@ -89,7 +94,7 @@ static CK_RV build_ec_spki(struct token_key *key, const struct buf *params, cons
 }
 
 static CK_RV build_rsa_spki(struct token_key *key, const struct buf *modulus,
-	const struct buf *exponent, struct buf *spki)
+        const struct buf *exponent, struct buf *spki)
 {
 	AUTO_BUF struct buf numbers = BUF(2048);
 	size_t mark = der_open(&numbers, DER_SEQUENCE), outer;
@@ -131,7 +136,8 @@ static CK_RV read_public(struct token *token, struct token_key *key, CK_KEY_TYPE
 	}
 	rv = token_attribute(token, object, is_rsa ? CKA_MODULUS : CKA_EC_PARAMS, &first);
 	if (rv == CKR_OK) {
-		rv = token_attribute(token, object, is_rsa ? CKA_PUBLIC_EXPONENT : CKA_EC_POINT, &second);
+		rv = token_attribute(
+		        token, object, is_rsa ? CKA_PUBLIC_EXPONENT : CKA_EC_POINT, &second);
 	}
 	if (rv != CKR_OK) {
 		return rv;
@@ -140,7 +146,7 @@ static CK_RV read_public(struct token *token, struct token_key *key, CK_KEY_TYPE
 		return CKR_OURS_NOT_FOUND;
 	}
 	rv = is_rsa ? build_rsa_spki(key, &first, &second, &spki)
-		    : build_ec_spki(key, &first, &second, &spki);
+	            : build_ec_spki(key, &first, &second, &spki);
 	if (rv == CKR_OK) {
 		free(key->spki);
 		key->spki = mem_copy(spki.bytes, spki.count);
@@ -160,7 +166,7 @@ static CK_RV find_private(struct token *token, struct token_key *key, bool by_la
 	CK_RV rv;
 
 	rv = token_objects(
-		token, by_label ? by_label_template : by_id_template, 2, &key->handle, 1, &count);
+	        token, by_label ? by_label_template : by_id_template, 2, &key->handle, 1, &count);
 	if (rv == CKR_OURS_TOO_LARGE) {
 		return CKR_OURS_AMBIGUOUS;
 	}
@@ -234,7 +240,7 @@ int token_key_find(struct token *token, uint8_t id, struct token_key **ret_key, 
 }
 
 int token_key_find_label(
-	struct token *token, const char *label, struct token_key **ret_key, struct err *err)
+        struct token *token, const char *label, struct token_key **ret_key, struct err *err)
 {
 	AUTO(token_key) struct token_key *key = mem_new(1, sizeof(*key));
 	struct find find = { .key = key, .by_label = true };
@@ -265,8 +271,9 @@ static CK_RV generate_pair(struct token *token, const struct generate *generate)
 	AUTO_BUF struct buf curve = BUF(32);
 	CK_ULONG bits = generate->type == TOKEN_KEY_RSA_3072 ? 3072 : 2048;
 	CK_MECHANISM mechanism = { .mechanism = is_rsa ? CKM_RSA_PKCS_KEY_PAIR_GEN
-			: generate->type == TOKEN_KEY_ED25519  ? CKM_EC_EDWARDS_KEY_PAIR_GEN
-							       : CKM_EC_KEY_PAIR_GEN };
+		                                : generate->type == TOKEN_KEY_ED25519
+		                                        ? CKM_EC_EDWARDS_KEY_PAIR_GEN
+		                                        : CKM_EC_KEY_PAIR_GEN };
 	CK_ATTRIBUTE private[] = {
 		ATTRIBUTE(CKA_TOKEN, yes),
 		ATTRIBUTE(CKA_PRIVATE, yes),
@@ -293,10 +300,11 @@ static CK_RV generate_pair(struct token *token, const struct generate *generate)
 		public[count++] = (CK_ATTRIBUTE)ATTRIBUTE_BYTES(CKA_PUBLIC_EXPONENT, "\1\0\1", 3);
 	} else {
 		add_curve(&curve, generate->type);
-		public[count++] = (CK_ATTRIBUTE)ATTRIBUTE_BYTES(CKA_EC_PARAMS, curve.bytes, curve.count);
+		public[count++] =
+		        (CK_ATTRIBUTE)ATTRIBUTE_BYTES(CKA_EC_PARAMS, curve.bytes, curve.count);
 	}
-	return token->module->call->C_GenerateKeyPair(token->session, &mechanism, public, count, private,
-		ARRAY_COUNT(private), &public_handle, &private_handle);
+	return token->module->call->C_GenerateKeyPair(token->session, &mechanism, public, count,
+	        private, ARRAY_COUNT(private), &public_handle, &private_handle);
 }
 
 static CK_RV generate_work(struct token *token, void *context)
@@ -317,14 +325,15 @@ static CK_RV generate_work(struct token *token, void *context)
 }
 
 int token_key_generate(struct token *token, enum token_key_type type, uint8_t id, const char *label,
-	struct token_key **ret_key, struct err *err)
+        struct token_key **ret_key, struct err *err)
 {
 	struct generate generate = { .type = type, .id = id, .label = label };
 	AUTO_STRING char *what = mem_format("making key %02x (%s)", id, token_key_type_name(type));
 	int r;
 
 	if (strlen(label) > TOKEN_LABEL_BYTES_MAX) {
-		return err_set(err, -EINVAL, "%s: the label is longer than %d", what, TOKEN_LABEL_BYTES_MAX);
+		return err_set(err, -EINVAL, "%s: the label is longer than %d", what,
+		        TOKEN_LABEL_BYTES_MAX);
 	}
 	r = token_do(token, generate_work, &generate, what, err);
 	return r != 0 ? r : token_key_find(token, id, ret_key, err);
@@ -382,7 +391,8 @@ static CK_RV sign_work(struct token *token, void *context)
 		rv = call->C_SignInit(token->session, sign->mechanism, sign->key->handle);
 	}
 	if (rv == CKR_OK) {
-		rv = call->C_Sign(token->session, (CK_BYTE *)sign->bytes, sign->count, signature, &room);
+		rv = call->C_Sign(
+		        token->session, (CK_BYTE *)sign->bytes, sign->count, signature, &room);
 	}
 	if (rv == CKR_OK) {
 		sign->out->count += room;
@@ -391,8 +401,8 @@ static CK_RV sign_work(struct token *token, void *context)
 	return rv;
 }
 
-int token_sign_raw(struct token_key *key, CK_MECHANISM *mechanism, const uint8_t *bytes, size_t count,
-	struct buf *out, struct err *err)
+int token_sign_raw(struct token_key *key, CK_MECHANISM *mechanism, const uint8_t *bytes,
+        size_t count, struct buf *out, struct err *err)
 {
 	struct sign sign = { key, mechanism, bytes, count, out };
 
@@ -416,7 +426,7 @@ static bool is_rsa_key(const struct token_key *key)
 }
 
 int token_sign_digest(struct token_key *key, enum token_digest digest, const uint8_t *bytes,
-	struct buf *out, struct err *err)
+        struct buf *out, struct err *err)
 {
 	CK_MECHANISM mechanism = { .mechanism = is_rsa_key(key) ? CKM_RSA_PKCS : CKM_ECDSA };
 	AUTO_BUF struct buf info = BUF(128);
@@ -426,10 +436,10 @@ int token_sign_digest(struct token_key *key, enum token_digest digest, const uin
 		return err_set(err, TOKEN_NOT_OFFERED, "an Ed25519 key does not sign digests");
 	}
 	if (!is_rsa_key(key)) {
-		/* A digest longer than the order is cut to its length (FIPS 186-5 6.4.1); not every token
-		 * does that itself. */
+		/* A digest longer than the order is cut to its length (FIPS 186-5 6.4.1); not every
+		 * token does that itself. */
 		return token_sign_raw(key, &mechanism, bytes,
-			count < key->order_bytes ? count : key->order_bytes, out, err);
+		        count < key->order_bytes ? count : key->order_bytes, out, err);
 	}
 	outer = der_open(&info, DER_SEQUENCE); /* DigestInfo, RFC 8017 9.2 */
 	inner = der_open(&info, DER_SEQUENCE);
@@ -442,7 +452,7 @@ int token_sign_digest(struct token_key *key, enum token_digest digest, const uin
 }
 
 int token_sign_digest_pss(struct token_key *key, enum token_digest digest, const uint8_t *bytes,
-	struct buf *out, struct err *err)
+        struct buf *out, struct err *err)
 {
 	CK_RSA_PKCS_PSS_PARAMS params = {
 		.hashAlg = digests[digest].hash,
@@ -458,7 +468,7 @@ int token_sign_digest_pss(struct token_key *key, enum token_digest digest, const
 }
 
 int token_sign(
-	struct token_key *key, const void *bytes, size_t count, struct buf *out, struct err *err)
+        struct token_key *key, const void *bytes, size_t count, struct buf *out, struct err *err)
 {
 	bool is_384 = key->type == TOKEN_KEY_EC_P384;
 	uint8_t digest[SHA384_DIGEST_LENGTH];
@@ -475,8 +485,8 @@ int token_sign(
 	} else {
 		SHA256(bytes, count, digest);
 	}
-	r = token_sign_digest(
-		key, is_384 ? TOKEN_SHA384 : TOKEN_SHA256, digest, is_rsa_key(key) ? out : &raw, err);
+	r = token_sign_digest(key, is_384 ? TOKEN_SHA384 : TOKEN_SHA256, digest,
+	        is_rsa_key(key) ? out : &raw, err);
 	if (r != 0 || is_rsa_key(key)) {
 		return r;
 	}

@@ -12,9 +12,14 @@
 static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 
 #define ATTRIBUTE(attribute_type, object)                                                          \
-	{ .type = (attribute_type), .pValue = (void *)&(object), .ulValueLen = sizeof(object) }
+	{                                                                                          \
+		.type = (attribute_type), .pValue = (void *)&(object),                             \
+		.ulValueLen = sizeof(object)                                                       \
+	}
 #define ATTRIBUTE_BYTES(attribute_type, bytes, count)                                              \
-	{ .type = (attribute_type), .pValue = (void *)(bytes), .ulValueLen = (count) }
+	{                                                                                          \
+		.type = (attribute_type), .pValue = (void *)(bytes), .ulValueLen = (count)         \
+	}
 
 struct put {
 	uint8_t id;
@@ -26,7 +31,7 @@ struct put {
 
 /* Creates the new object, then destroys what fitted `old` before. */
 static CK_RV replace(struct token *token, CK_ATTRIBUTE *old, CK_ULONG old_count, CK_ATTRIBUTE *new,
-	CK_ULONG new_count)
+        CK_ULONG new_count)
 {
 	CK_FUNCTION_LIST *call = token->module->call;
 	CK_OBJECT_HANDLE objects[16], made;
@@ -66,7 +71,7 @@ static CK_RV put_certificate_work(struct token *token, void *context)
 }
 
 int token_certificate_put(struct token *token, uint8_t id, const char *label, const uint8_t *der,
-	size_t count, struct err *err)
+        size_t count, struct err *err)
 {
 	struct put put = { .id = id, .label = label, .bytes = der, .count = count };
 	struct der in = DER(der, count), outer = der_take(&in, DER_SEQUENCE), version;
@@ -81,7 +86,8 @@ int token_certificate_put(struct token *token, uint8_t id, const char *label, co
 	der_take(&tbs, DER_SEQUENCE);
 	der_take_whole(&tbs, DER_SEQUENCE, &put.subject);
 	if (tbs.broken || !der_end(&in) || strlen(label) > TOKEN_LABEL_BYTES_MAX) {
-		return err_set(err, -EINVAL, "%s: not a certificate, or a label that is too long", what);
+		return err_set(
+		        err, -EINVAL, "%s: not a certificate, or a label that is too long", what);
 	}
 	return token_do(token, put_certificate_work, &put, what, err);
 }
@@ -105,7 +111,7 @@ static CK_RV put_data_work(struct token *token, void *context)
 }
 
 int token_data_put(
-	struct token *token, const char *label, const void *bytes, size_t count, struct err *err)
+        struct token *token, const char *label, const void *bytes, size_t count, struct err *err)
 {
 	struct put put = { .label = label, .bytes = bytes, .count = count };
 	AUTO_STRING char *what = mem_format("storing \"%s\"", label);
@@ -126,7 +132,8 @@ struct get {
 
 static CK_RV find_one(struct token *token, const struct get *get, CK_OBJECT_HANDLE *ret_object)
 {
-	CK_ATTRIBUTE by_id[] = { ATTRIBUTE(CKA_CLASS, get->class), ATTRIBUTE_BYTES(CKA_ID, &get->id, 1) };
+	CK_ATTRIBUTE by_id[] = { ATTRIBUTE(CKA_CLASS, get->class),
+		ATTRIBUTE_BYTES(CKA_ID, &get->id, 1) };
 	CK_ATTRIBUTE by_label[] = { ATTRIBUTE(CKA_CLASS, get->class),
 		ATTRIBUTE_BYTES(CKA_LABEL, get->label, get->label ? strlen(get->label) : 0) };
 	CK_OBJECT_HANDLE objects[2];
@@ -156,7 +163,9 @@ static CK_RV get_work(struct token *token, void *context)
 
 int token_certificate_get(struct token *token, uint8_t id, struct buf *der, struct err *err)
 {
-	struct get get = { .class = CKO_CERTIFICATE, .id = id, .out = der, .out_count = der->count };
+	struct get get = {
+		.class = CKO_CERTIFICATE, .id = id, .out = der, .out_count = der->count
+	};
 	char what[24];
 
 	snprintf(what, sizeof(what), "certificate %02x", id);
@@ -165,7 +174,9 @@ int token_certificate_get(struct token *token, uint8_t id, struct buf *der, stru
 
 int token_data_get(struct token *token, const char *label, struct buf *bytes, struct err *err)
 {
-	struct get get = { .class = CKO_DATA, .label = label, .out = bytes, .out_count = bytes->count };
+	struct get get = {
+		.class = CKO_DATA, .label = label, .out = bytes, .out_count = bytes->count
+	};
 	AUTO_STRING char *what = mem_format("data object \"%s\"", label);
 
 	return token_do(token, get_work, &get, what, err);
@@ -248,7 +259,8 @@ static CK_RV list_class(struct token *token, struct listing *listing, CK_OBJECT_
 
 	rv = token_objects(token, template, 1, objects, TOKEN_OBJECTS_MAX, &count);
 	for (CK_ULONG i = 0; rv == CKR_OK && i < count; i++) {
-		AUTO_BUF struct buf id = BUF(TOKEN_ID_BYTES_MAX), label = BUF(TOKEN_LABEL_BYTES_MAX);
+		AUTO_BUF struct buf id = BUF(TOKEN_ID_BYTES_MAX),
+		                    label = BUF(TOKEN_LABEL_BYTES_MAX);
 		struct token_slot *slot;
 
 		rv = token_attribute(token, objects[i], CKA_ID, &id);
@@ -292,7 +304,7 @@ static int order_by_id(const void *left, const void *right)
 }
 
 int token_list(
-	struct token *token, struct token_slot **ret_slots, size_t *ret_count, struct err *err)
+        struct token *token, struct token_slot **ret_slots, size_t *ret_count, struct err *err)
 {
 	struct listing listing = { .slots = mem_new(TOKEN_SLOTS_MAX, sizeof(*listing.slots)) };
 	int r = token_do(token, list_work, &listing, "listing", err);
@@ -329,5 +341,6 @@ int token_free_service_id(struct token *token, uint8_t *ret_id, struct err *err)
 			return 0;
 		}
 	}
-	return err_set(err, TOKEN_NOT_FOUND, "token \"%s\": every service slot is taken", token->label);
+	return err_set(
+	        err, TOKEN_NOT_FOUND, "token \"%s\": every service slot is taken", token->label);
 }

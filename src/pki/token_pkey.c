@@ -1,7 +1,7 @@
 /*
- * The bridge to OpenSSL 3.0: a legacy EC or RSA key whose method signs in the token. OpenSSL treats a
- * key with a foreign method by its own code paths instead of its providers, which is what makes the
- * key work in SSL_CTX, X509_sign and CMS. A provider of our own would be the newer way; for two
+ * The bridge to OpenSSL 3.0: a legacy EC or RSA key whose method signs in the token. OpenSSL treats
+ * a key with a foreign method by its own code paths instead of its providers, which is what makes
+ * the key work in SSL_CTX, X509_sign and CMS. A provider of our own would be the newer way; for two
  * operations it is ten times the code.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
@@ -20,8 +20,8 @@ static EC_KEY_METHOD *ec_method;
 static RSA_METHOD *rsa_method;
 static int ec_slot = -1, rsa_slot = -1;
 
-static ECDSA_SIG *ec_sign(const unsigned char *digest, int count, const BIGNUM *inverse,
-	const BIGNUM *r, EC_KEY *ec)
+static ECDSA_SIG *ec_sign(
+        const unsigned char *digest, int count, const BIGNUM *inverse, const BIGNUM *r, EC_KEY *ec)
 {
 	struct token_key *key = EC_KEY_get_ex_data(ec, ec_slot);
 	CK_MECHANISM mechanism = { .mechanism = CKM_ECDSA };
@@ -35,9 +35,9 @@ static ECDSA_SIG *ec_sign(const unsigned char *digest, int count, const BIGNUM *
 		return NULL;
 	}
 	half = key->order_bytes;
-	if (token_sign_raw(key, &mechanism, digest, (size_t)count < half ? (size_t)count : half, &raw,
-		    NULL) != 0 ||
-		raw.count != 2 * half) {
+	if (token_sign_raw(key, &mechanism, digest, (size_t)count < half ? (size_t)count : half,
+	            &raw, NULL) != 0 ||
+	        raw.count != 2 * half) {
 		ERR_raise_data(ERR_LIB_EC, ERR_R_INTERNAL_ERROR, "the token does not sign");
 		return NULL;
 	}
@@ -58,8 +58,8 @@ static int rsa_sign(int count, const unsigned char *from, unsigned char *to, RSA
 	AUTO_BUF struct buf raw = BUF(1024);
 
 	if (!key || count < 0 || (padding != RSA_PKCS1_PADDING && padding != RSA_NO_PADDING) ||
-		token_sign_raw(key, &mechanism, from, (size_t)count, &raw, NULL) != 0 ||
-		raw.count != (size_t)RSA_size(rsa)) {
+	        token_sign_raw(key, &mechanism, from, (size_t)count, &raw, NULL) != 0 ||
+	        raw.count != (size_t)RSA_size(rsa)) {
 		ERR_raise_data(ERR_LIB_RSA, ERR_R_INTERNAL_ERROR, "the token does not sign");
 		return -1;
 	}
@@ -69,8 +69,8 @@ static int rsa_sign(int count, const unsigned char *from, unsigned char *to, RSA
 
 static void make_methods(void)
 {
-	int (*sign)(int, const unsigned char *, int, unsigned char *, unsigned int *, const BIGNUM *,
-		const BIGNUM *, EC_KEY *) = NULL;
+	int (*sign)(int, const unsigned char *, int, unsigned char *, unsigned int *,
+	        const BIGNUM *, const BIGNUM *, EC_KEY *) = NULL;
 
 	if (ec_method) {
 		return;
@@ -93,7 +93,7 @@ static EVP_PKEY *bridge_ec(EVP_PKEY *public, struct token_key *key)
 
 	assert_always(ec && pkey);
 	assert_always(EC_KEY_set_method(ec, ec_method) && EC_KEY_set_ex_data(ec, ec_slot, key) &&
-		EVP_PKEY_assign_EC_KEY(pkey, ec));
+	              EVP_PKEY_assign_EC_KEY(pkey, ec));
 	return pkey;
 }
 
@@ -104,7 +104,7 @@ static EVP_PKEY *bridge_rsa(EVP_PKEY *public, struct token_key *key)
 
 	assert_always(rsa && pkey);
 	assert_always(RSA_set_method(rsa, rsa_method) && RSA_set_ex_data(rsa, rsa_slot, key) &&
-		EVP_PKEY_assign_RSA(pkey, rsa));
+	              EVP_PKEY_assign_RSA(pkey, rsa));
 	return pkey;
 }
 
@@ -118,7 +118,8 @@ int token_key_pkey(struct token_key *key, EVP_PKEY **ret_pkey, struct err *err)
 		return 0;
 	}
 	if (key->type == TOKEN_KEY_ED25519) {
-		return err_set(err, TOKEN_NOT_OFFERED, "an Ed25519 token key cannot be used for TLS");
+		return err_set(
+		        err, TOKEN_NOT_OFFERED, "an Ed25519 token key cannot be used for TLS");
 	}
 	make_methods();
 	public = d2i_PUBKEY(NULL, &at, (long)key->spki_count);
@@ -127,7 +128,7 @@ int token_key_pkey(struct token_key *key, EVP_PKEY **ret_pkey, struct err *err)
 		return err_set(err, TOKEN_NOT_OFFERED, "the token's public key cannot be read");
 	}
 	key->pkey = EVP_PKEY_get_base_id(public) == EVP_PKEY_RSA ? bridge_rsa(public, key)
-								  : bridge_ec(public, key);
+	                                                         : bridge_ec(public, key);
 	EVP_PKEY_free(public);
 	*ret_pkey = key->pkey;
 	return 0;

@@ -1,5 +1,5 @@
-/* What the parts of the token module share: token.c (module, session, recovery), token_key.c (keys and
- * signatures), token_object.c (other objects), token_pkey.c (the bridge to OpenSSL). */
+/* What the parts of the token module share: token.c (module, session, recovery), token_key.c (keys
+ * and signatures), token_object.c (other objects), token_pkey.c (the bridge to OpenSSL). */
 #pragma once
 
 #include <p11-kit/pkcs11.h>
@@ -56,7 +56,7 @@ typedef CK_RV token_work(struct token *token, void *context);
  * the module again and works once more. Maps the answer: 0, an outcome, or a fault with text that
  * begins with `what`. */
 int token_do(struct token *token, token_work *work, void *context, const char *what,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 /* Our own answer of a work function: it found nothing. Above CKR_VENDOR_DEFINED. */
 #define CKR_OURS_NOT_FOUND (CKR_VENDOR_DEFINED | 0x53454b01UL)
@@ -67,16 +67,16 @@ int token_do(struct token *token, token_work *work, void *context, const char *w
 
 /* The objects that fit a template, at most `max` (CKR_OURS_TOO_LARGE above). */
 CK_RV token_objects(struct token *token, CK_ATTRIBUTE *template, CK_ULONG count,
-	CK_OBJECT_HANDLE *ret_objects, CK_ULONG max, CK_ULONG *ret_count);
+        CK_OBJECT_HANDLE *ret_objects, CK_ULONG max, CK_ULONG *ret_count);
 
 /* One attribute of an object, as long as it is at most TOKEN_ATTRIBUTE_BYTES_MAX; added to `out`.
  * CKR_OK with nothing added when the object does not have it. */
-CK_RV token_attribute(struct token *token, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
-	struct buf *out);
+CK_RV token_attribute(
+        struct token *token, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, struct buf *out);
 
 /* The raw mechanisms, for the bridge. */
-int token_sign_raw(struct token_key *key, CK_MECHANISM *mechanism, const uint8_t *bytes, size_t count,
-	struct buf *out, struct err *err) must_use;
+int token_sign_raw(struct token_key *key, CK_MECHANISM *mechanism, const uint8_t *bytes,
+        size_t count, struct buf *out, struct err *err) must_use;
 
 /* Cuts the bridge's way back to a key that goes away, so that a late use fails. */
 void token_pkey_detach(struct token_key *key);

@@ -12,7 +12,8 @@
 
 struct authority {
 	struct cert *cert;
-	struct crl *crl; /* the newest this authority signed, or NULL */
+	struct crl *crl;              /* the newest this authority signed, or NULL */
+	const struct authority *root; /* of a CA: who signed it, found once when it was added */
 };
 
 struct verifier {
@@ -115,17 +116,21 @@ static bool is_ca_kind(enum cert_kind kind)
 
 int verifier_add_ca(struct verifier *verifier, const struct cert *ca, struct err *err)
 {
+	const struct authority *root;
 	int r;
 
 	if (!is_ca_kind(cert_kind(ca))) {
-		return err_set(err, 1, "%s is neither a device CA nor a service CA", cert_subject(ca));
+		return err_set(
+		        err, 1, "%s is neither a device CA nor a service CA", cert_subject(ca));
 	}
 	r = cert_lint(ca, cert_kind(ca), err);
 	if (r != 0) {
 		return r;
 	}
-	if (!root_of(verifier, ca)) {
-		return err_set(err, 1, "%s is not signed by a root that is pinned here", cert_subject(ca));
+	root = root_of(verifier, ca);
+	if (!root) {
+		return err_set(
+		        err, 1, "%s is not signed by a root that is pinned here", cert_subject(ca));
 	}
 	if (find(verifier->cas, verifier->ca_count, ca)) {
 		return 0;
@@ -133,6 +138,7 @@ int verifier_add_ca(struct verifier *verifier, const struct cert *ca, struct err
 	if (verifier->ca_count == CAS_MAX) {
 		return err_set(err, 1, "more than %d CAs", CAS_MAX);
 	}
+	verifier->cas[verifier->ca_count].root = root;
 	verifier->cas[verifier->ca_count++].cert = cert_copy(ca);
 	return 0;
 }
@@ -162,8 +168,8 @@ int verifier_take_crl(struct verifier *verifier, struct crl *crl, struct err *er
 		r = err_set(err, 1, "the CRL is signed by no CA that is known here");
 	} else if (authority->crl && crl_number(authority->crl) >= crl_number(crl)) {
 		r = err_set(err, 2, "CRL %llu of %s is not newer than the one held (%llu)",
-			(unsigned long long)crl_number(crl), cert_subject(authority->cert),
-			(unsigned long long)crl_number(authority->crl));
+		        (unsigned long long)crl_number(crl), cert_subject(authority->cert),
+		        (unsigned long long)crl_number(authority->crl));
 	}
 	if (r != 0) {
 		crl_free(crl);
@@ -187,31 +193,30 @@ struct chain {
 };
 
 static int find_chain(const struct verifier *verifier, const struct cert *leaf,
-	const struct cert *const *extra, size_t extra_count, struct chain *ret, struct err *err)
+        const struct cert *const *extra, size_t extra_count, struct chain *ret, struct err *err)
 {
 	*ret = (struct chain){ 0 };
 	if (is_ca_kind(cert_kind(leaf))) {
 		ret->root = root_of(verifier, leaf);
 	}
-	for (size_t i = 0; i < verifier->ca_count && !ret->ca && !ret->root; i++) {
+	for (size_t i = 0; i < verifier->ca_count && !ret->root; i++) {
 		if (cert_signed_by(leaf, verifier->cas[i].cert) == 0) {
 			ret->ca = verifier->cas[i].cert;
 			ret->ca_crl = verifier->cas[i].crl;
+			ret->root = verifier->cas[i].root;
 		}
 	}
-	for (size_t i = 0; i < extra_count && !ret->ca && !ret->root; i++) {
+	for (size_t i = 0; i < extra_count && !ret->root; i++) {
 		if (is_ca_kind(cert_kind(extra[i])) &&
-			cert_lint(extra[i], cert_kind(extra[i]), NULL) == 0 &&
-			cert_signed_by(leaf, extra[i]) == 0) {
+		        cert_lint(extra[i], cert_kind(extra[i]), NULL) == 0 &&
+		        cert_signed_by(leaf, extra[i]) == 0) {
 			ret->ca = extra[i];
+			ret->root = root_of(verifier, extra[i]);
 		}
-	}
-	if (ret->ca) {
-		ret->root = root_of(verifier, ret->ca);
 	}
 	if (!ret->root) {
-		return err_set(err, VERIFY_UNKNOWN_ISSUER, "%s is not issued by a CA that is known here",
-			cert_subject(leaf));
+		return err_set(err, VERIFY_UNKNOWN_ISSUER,
+		        "%s is not issued by a CA that is known here", cert_subject(leaf));
 	}
 	return 0;
 }
@@ -234,25 +239,25 @@ static int check_time(const struct cert *cert, int64_t now_usec, struct err *err
 {
 	if (now_usec < cert_not_before_usec(cert)) {
 		return err_set(err, VERIFY_NOT_YET_VALID, "%s is valid from %s", cert_subject(cert),
-			time_print(cert_not_before_usec(cert)).text);
+		        time_print(cert_not_before_usec(cert)).text);
 	}
 	if (now_usec >= cert_not_after_usec(cert)) {
 		return err_set(err, VERIFY_EXPIRED, "%s expired at %s", cert_subject(cert),
-			time_print(cert_not_after_usec(cert)).text);
+		        time_print(cert_not_after_usec(cert)).text);
 	}
 	return 0;
 }
 
 /* An entry counts even on a list that is too old to trust its silence. */
 static int check_revoked(const struct cert *cert, const struct crl *crl, bool required,
-	int64_t now_usec, struct err *err)
+        int64_t now_usec, struct err *err)
 {
 	const struct crl_entry *entry = crl ? crl_find(crl, cert_serial(cert)) : NULL;
 
 	if (entry) {
 		return err_set(err, VERIFY_REVOKED, "%s (serial %s) was revoked at %s: %s",
-			cert_subject(cert), entry->serial, time_print(entry->revoked_usec).text,
-			crl_reason_name(entry->reason));
+		        cert_subject(cert), entry->serial, time_print(entry->revoked_usec).text,
+		        crl_reason_name(entry->reason));
 	}
 	if (!required) {
 		return 0;
@@ -261,34 +266,33 @@ static int check_revoked(const struct cert *cert, const struct crl *crl, bool re
 		return err_set(err, VERIFY_STALE, "there is no CRL of %s", cert_issuer(cert));
 	}
 	if (now_usec >= crl_next_update_usec(crl) ||
-		now_usec < crl_this_update_usec(crl) - CLOCK_SKEW_SEC_MAX * USEC_PER_SEC) {
-		return err_set(err, VERIFY_STALE, "the CRL of %s is of %s and not current", cert_issuer(cert),
-			time_print(crl_this_update_usec(crl)).text);
+	        now_usec < crl_this_update_usec(crl) - CLOCK_SKEW_SEC_MAX * USEC_PER_SEC) {
+		return err_set(err, VERIFY_STALE, "the CRL of %s is of %s and not current",
+		        cert_issuer(cert), time_print(crl_this_update_usec(crl)).text);
 	}
 	return 0;
 }
 
-static int check_accredited(const struct verifier *verifier, const struct cert *ca, int64_t now_usec,
-	struct err *err)
+static int check_accredited(
+        const struct verifier *verifier, const struct cert *ca, int64_t now_usec, struct err *err)
 {
-	enum statement_role role = cert_kind(ca) == CERT_DEVICE_CA ? STATEMENT_DEVICE_CA
-								   : STATEMENT_SERVICE_CA;
+	enum statement_role role =
+	        cert_kind(ca) == CERT_DEVICE_CA ? STATEMENT_DEVICE_CA : STATEMENT_SERVICE_CA;
 
 	if (!verifier->rules.accreditation_required) {
 		return 0;
 	}
-	if (!verifier->statements ||
-		!statement_set_find_key(verifier->statements, role, STATEMENT_USE_CA, cert_key_hash(ca),
-			now_usec)) {
+	if (!verifier->statements || !statement_set_find_key(verifier->statements, role,
+	                                     STATEMENT_USE_CA, cert_key_hash(ca), now_usec)) {
 		return err_set(err, VERIFY_NOT_ACCREDITED, "%s is not accredited as %s now",
-			cert_subject(ca), statement_role_name(role));
+		        cert_subject(ca), statement_role_name(role));
 	}
 	return 0;
 }
 
 /* The second opinion, so that a mistake in our rules alone does not let a certificate in. */
 static int check_openssl(
-	const struct cert *leaf, const struct chain *chain, int64_t now_usec, struct err *err)
+        const struct cert *leaf, const struct chain *chain, int64_t now_usec, struct err *err)
 {
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *context = X509_STORE_CTX_new();
@@ -305,7 +309,7 @@ static int check_openssl(
 	X509_STORE_CTX_set_time(context, 0, (time_t)(now_usec / USEC_PER_SEC));
 	if (X509_verify_cert(context) != 1) {
 		r = err_set(err, VERIFY_UNKNOWN_ISSUER, "%s: %s", cert_subject(leaf),
-			X509_verify_cert_error_string(X509_STORE_CTX_get_error(context)));
+		        X509_verify_cert_error_string(X509_STORE_CTX_get_error(context)));
 	}
 	sk_X509_free(untrusted);
 	X509_STORE_CTX_free(context);
@@ -315,7 +319,7 @@ static int check_openssl(
 }
 
 static int check_chain(const struct verifier *verifier, const struct cert *leaf,
-	const struct chain *chain, int64_t now_usec, struct err *err)
+        const struct chain *chain, int64_t now_usec, struct err *err)
 {
 	bool required = verifier->rules.revocation_required;
 	int r = check_time(leaf, now_usec, err);
@@ -327,8 +331,8 @@ static int check_chain(const struct verifier *verifier, const struct cert *leaf,
 		r = check_time(chain->root->cert, now_usec, err);
 	}
 	if (r == 0) {
-		r = check_revoked(
-			leaf, chain->ca ? chain->ca_crl : chain->root->crl, required, now_usec, err);
+		r = check_revoked(leaf, chain->ca ? chain->ca_crl : chain->root->crl, required,
+		        now_usec, err);
 	}
 	if (r == 0 && chain->ca) {
 		r = check_revoked(chain->ca, chain->root->crl, required, now_usec, err);
@@ -340,16 +344,17 @@ static int check_chain(const struct verifier *verifier, const struct cert *leaf,
 }
 
 int verify_cert(const struct verifier *verifier, const struct cert *leaf,
-	const struct cert *const *extra, size_t extra_count, unsigned kinds, int64_t now_usec,
-	struct err *err)
+        const struct cert *const *extra, size_t extra_count, unsigned kinds, int64_t now_usec,
+        struct err *err)
 {
 	enum cert_kind kind = cert_kind(leaf);
 	struct chain chain;
 	int r;
 
 	if (kind == CERT_OTHER || kind == CERT_ROOT || !(kinds & CERT_SET(kind))) {
-		return err_set(err, VERIFY_WRONG_KIND, "%s is a %s certificate, which is not accepted here",
-			cert_subject(leaf), cert_kind_name(kind));
+		return err_set(err, VERIFY_WRONG_KIND,
+		        "%s is a %s certificate, which is not accepted here", cert_subject(leaf),
+		        cert_kind_name(kind));
 	}
 	if (cert_lint(leaf, kind, err) != 0) {
 		return VERIFY_PROFILE;
@@ -360,7 +365,8 @@ int verify_cert(const struct verifier *verifier, const struct cert *leaf,
 	}
 	if (chain.ca && !issuer_fits(kind, chain.ca)) {
 		return err_set(err, VERIFY_WRONG_KIND, "%s is a %s certificate issued by a %s",
-			cert_subject(leaf), cert_kind_name(kind), cert_kind_name(cert_kind(chain.ca)));
+		        cert_subject(leaf), cert_kind_name(kind),
+		        cert_kind_name(cert_kind(chain.ca)));
 	}
 	return check_chain(verifier, leaf, &chain, now_usec, err);
 }
@@ -375,7 +381,8 @@ const struct cert *verifier_issuer(const struct verifier *verifier, const struct
 	return NULL;
 }
 
-static void oldest(const struct authority *authorities, size_t count, int64_t now_usec, int64_t *age)
+static void oldest(
+        const struct authority *authorities, size_t count, int64_t now_usec, int64_t *age)
 {
 	for (size_t i = 0; i < count && *age >= 0; i++) {
 		int64_t one = authorities[i].crl ? crl_age_sec(authorities[i].crl, now_usec) : -1;

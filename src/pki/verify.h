@@ -1,8 +1,8 @@
 /*
  * Is this certificate good now, and if not, why not (A01 to A05, B8).
  *
- * A verifier holds what one process trusts: pinned roots, the CAs below them, the newest CRL of each
- * CA, and the accreditation statements. It is fed by its owner and asked by everybody; asking
+ * A verifier holds what one process trusts: pinned roots, the CAs below them, the newest CRL of
+ * each CA, and the accreditation statements. It is fed by its owner and asked by everybody; asking
  * changes nothing. Chains are exactly leaf, CA, root. Unknown means no: without a current CRL for
  * every CA of the chain the answer is VERIFY_STALE, unless the verifier was told that revocation is
  * not required (the first contact of a new gateway, which has no CRL yet).
@@ -54,8 +54,8 @@ void verifier_set_statements(struct verifier *verifier, const struct statement_s
 /* Verifies `leaf` at `now_usec`; `kinds` is a set of CERT_SET(). `extra` are certificates the peer
  * sent along (CAs that are not known yet are used if they chain to a pinned root). 0: good. */
 int verify_cert(const struct verifier *verifier, const struct cert *leaf,
-	const struct cert *const *extra, size_t extra_count, unsigned kinds, int64_t now_usec,
-	struct err *err) must_use;
+        const struct cert *const *extra, size_t extra_count, unsigned kinds, int64_t now_usec,
+        struct err *err) must_use;
 
 /* The CA certificate of a certificate that was verified, or NULL. Borrowed. */
 const struct cert *verifier_issuer(const struct verifier *verifier, const struct cert *leaf);

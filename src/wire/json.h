@@ -21,7 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define AUTO_JSON __attribute__((cleanup(json_cleanup)))
+#define AUTO_JSON __attribute__((cleanup(json_cleanup), unused))
 
 static inline void json_cleanup(json_t **value)
 {

@@ -45,7 +45,8 @@ static int parse_header(const struct buf *header, struct jws *jws)
 {
 	AUTO_BUF struct buf again = BUF(HEADER_BYTES_MAX);
 	const char *text = buf_text(header), *kid = text + strlen(HEADER_START), *typ;
-	size_t fixed = strlen(HEADER_START) + JWS_KID_BYTES + strlen(HEADER_MIDDLE) + strlen(HEADER_END);
+	size_t fixed =
+	        strlen(HEADER_START) + JWS_KID_BYTES + strlen(HEADER_MIDDLE) + strlen(HEADER_END);
 	size_t typ_count;
 
 	if (header->count <= fixed) {
@@ -61,7 +62,9 @@ static int parse_header(const struct buf *header, struct jws *jws)
 	memcpy(jws->typ, typ, typ_count);
 	jws->typ[typ_count] = '\0';
 	add_header(&again, jws->kid, jws->typ);
-	return again.count == header->count && memcmp(again.bytes, header->bytes, again.count) == 0 ? 0 : 1;
+	return again.count == header->count && memcmp(again.bytes, header->bytes, again.count) == 0
+	               ? 0
+	               : 1;
 }
 
 int jws_split(const char *text, size_t count, struct jws *ret_jws, struct buf *payload)
@@ -78,10 +81,10 @@ int jws_split(const char *text, size_t count, struct jws *ret_jws, struct buf *p
 		return 1;
 	}
 	if (base64url_parse(text, (size_t)(first - text), &header) != 0 ||
-		parse_header(&header, ret_jws) != 0 ||
-		base64url_parse(second + 1, count - (size_t)(second + 1 - text), &signature) != 0 ||
-		signature.count != JWS_SIGNATURE_BYTES ||
-		base64url_parse(first + 1, (size_t)(second - first - 1), payload) != 0) {
+	        parse_header(&header, ret_jws) != 0 ||
+	        base64url_parse(second + 1, count - (size_t)(second + 1 - text), &signature) != 0 ||
+	        signature.count != JWS_SIGNATURE_BYTES ||
+	        base64url_parse(first + 1, (size_t)(second - first - 1), payload) != 0) {
 		return 1;
 	}
 	memcpy(ret_jws->signature, signature.bytes, JWS_SIGNATURE_BYTES);
@@ -90,7 +93,7 @@ int jws_split(const char *text, size_t count, struct jws *ret_jws, struct buf *p
 }
 
 void jws_print_signed(
-	const char *kid, const char *typ, const void *payload, size_t count, struct buf *out)
+        const char *kid, const char *typ, const void *payload, size_t count, struct buf *out)
 {
 	AUTO_BUF struct buf header = BUF(HEADER_BYTES_MAX);
 

@@ -1,7 +1,7 @@
 /*
  * The compact serialization of JSON Web Signatures (RFC 7515 7.1) in the one form this system uses:
- * the header is, byte for byte, {"alg":"ES256","kid":"<43 base64url>","typ":"<typ>"}. Only bytes here;
- * keys and signatures are pki/seal.h.
+ * the header is, byte for byte, {"alg":"ES256","kid":"<43 base64url>","typ":"<typ>"}. Only bytes
+ * here; keys and signatures are pki/seal.h.
  */
 #pragma once
 
@@ -26,9 +26,10 @@ struct jws {
  * JWS_BYTES_MAX, or the payload does not fit. */
 int jws_split(const char *text, size_t count, struct jws *ret_jws, struct buf *payload) must_use;
 
-/* Adds header and payload, that is, the characters to be signed. `kid` is JWS_KID_BYTES of base64url,
- * `typ` lower-case letters, digits and hyphens, at most JWS_TYP_BYTES_MAX: our own mistake if not. */
+/* Adds header and payload, that is, the characters to be signed. `kid` is JWS_KID_BYTES of
+ * base64url, `typ` lower-case letters, digits and hyphens, at most JWS_TYP_BYTES_MAX: our own
+ * mistake if not. */
 void jws_print_signed(
-	const char *kid, const char *typ, const void *payload, size_t count, struct buf *out);
+        const char *kid, const char *typ, const void *payload, size_t count, struct buf *out);
 /* Adds the signature to them. */
 void jws_print_signature(const uint8_t signature[JWS_SIGNATURE_BYTES], struct buf *out);

@@ -1,6 +1,7 @@
 /*
- * Certificates. What we accept, OpenSSL must read as the same bytes; what passes the profile of an end
- * certificate must not be a CA to OpenSSL either, and carry no extension it calls invalid (Z04).
+ * Certificates. What we accept, OpenSSL must read as the same bytes; what passes the profile of an
+ * end certificate must not be a CA to OpenSSL either, and carry no extension it calls invalid
+ * (Z04).
  */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>

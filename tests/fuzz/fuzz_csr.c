@@ -1,6 +1,6 @@
 /*
- * PKCS#10 requests, as a body of EST. What we accept, OpenSSL must accept with the same key and a good
- * proof of possession.
+ * PKCS#10 requests, as a body of EST. What we accept, OpenSSL must accept with the same key and a
+ * good proof of possession.
  */
 #include <openssl/err.h>
 #include <openssl/x509.h>

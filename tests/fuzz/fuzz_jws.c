@@ -1,6 +1,6 @@
 /*
- * Seals as text. There is exactly one text for what a seal says: what is split and printed again is the
- * same characters.
+ * Seals as text. There is exactly one text for what a seal says: what is split and printed again is
+ * the same characters.
  */
 #include <string.h>
 

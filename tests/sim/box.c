@@ -331,24 +331,21 @@ static void event_tick(struct world *world, struct event *event)
 {
 	struct box *box = &world->boxes[event->box];
 	struct tunnel_actions actions = { 0 };
-	struct event *next;
 
+	/* First, for the process may die in here. */
+	world_at(world, world->now + SEC, event_tick, box->number)->incarnation = box->incarnation;
 	tunnel_tick(box->machine, world_moment(world, box->number), &actions);
 	box_carry_out(box, &actions);
 	tunnel_actions_clear(&actions);
-	next = world_at(world, world->now + SEC, event_tick, box->number);
-	next->incarnation = box->incarnation;
 }
 
 static void event_reconcile(struct world *world, struct event *event)
 {
 	struct box *box = &world->boxes[event->box];
-	struct event *next;
+	int64_t next = world->now + chance_time(world, 5 * SEC, 9 * SEC);
 
+	world_at(world, next, event_reconcile, box->number)->incarnation = box->incarnation;
 	box_reconcile(box);
-	next = world_at(world, world->now + chance_time(world, 5 * SEC, 9 * SEC), event_reconcile,
-		box->number);
-	next->incarnation = box->incarnation;
 }
 
 static void event_ping(struct world *world, struct event *event)

@@ -340,7 +340,8 @@ static void event_alive(struct world *world, struct event *event)
 	struct box *box = &world->boxes[event->box];
 	struct tunnel_actions actions = { 0 };
 
-	if (box->machine) {
+	/* A hang that was over before it was noticed; a death is always noticed (a). */
+	if (box->machine && (event->flag == works(box) || event->a)) {
 		tunnel_charon(box->machine, event->flag, world_moment(world, box->number), &actions);
 		box_carry_out(box, &actions);
 		if (event->flag) {
@@ -350,12 +351,13 @@ static void event_alive(struct world *world, struct event *event)
 	tunnel_actions_clear(&actions);
 }
 
-static void tell_alive(struct box *box, bool alive, int64_t after)
+static struct event *tell_alive(struct box *box, bool alive, int64_t after)
 {
 	struct event *event = world_at(box->world, box->world->now + after, event_alive, box->number);
 
 	event->incarnation = box->incarnation;
 	event->flag = alive;
+	return event;
 }
 
 void charon_kill(struct box *box)
@@ -379,7 +381,7 @@ void charon_kill(struct box *box)
 		note_seen(box, sa->child);
 		charon->sa_count--;
 	}
-	tell_alive(box, false, 50 * MSEC);
+	tell_alive(box, false, 50 * MSEC)->a = 1;
 }
 
 void charon_start(struct box *box)

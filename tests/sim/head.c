@@ -207,7 +207,7 @@ static void watch_send(struct world *world, const struct connection_action *acti
 	}
 }
 
-static void send(struct world *world, const struct connection_action *action)
+static void send_out(struct world *world, const struct connection_action *action)
 {
 	struct message message = { .box = site_number(action->gateway + 3), .id = action->id };
 
@@ -257,7 +257,7 @@ static void carry_out(struct world *world, struct connection_actions *actions)
 			head->answer = action->answer;
 			head->answer_id = action->id;
 		} else {
-			send(world, action);
+			send_out(world, action);
 		}
 	}
 	connection_actions_clear(actions);
@@ -274,8 +274,9 @@ static void event_head_tick(struct world *world, struct event *event)
 {
 	struct head *head = &world->head;
 	struct connection_actions actions = { 0 };
-	struct event *next;
 
+	/* First, for the process may die in here. */
+	world_at(world, world->now + SEC / 2, event_head_tick, -1)->incarnation = head->incarnation;
 	for (int i = 0; i < BOXES; i++) {
 		if (head->online[i] && world->now - head->heard[i] > SILENCE_USEC) {
 			head->online[i] = false;
@@ -284,8 +285,6 @@ static void event_head_tick(struct world *world, struct event *event)
 		}
 	}
 	connection_tick(head->machine, head_now(world), &actions);
-	next = world_at(world, world->now + SEC / 2, event_head_tick, -1);
-	next->incarnation = head->incarnation;
 	carry_out(world, &actions);
 }
 
@@ -319,7 +318,6 @@ void head_start(struct world *world)
 		.id = world_make_id,
 	};
 	struct connection_actions actions = { 0 };
-	struct event *event;
 
 	if (head->machine) {
 		return;
@@ -335,8 +333,7 @@ void head_start(struct world *world)
 	}
 	connection_numbers_from(head->machine, head->number_highest);
 	connection_start(head->machine, head_now(world), &actions);
-	event = world_at(world, world->now + SEC / 4, event_head_tick, -1);
-	event->incarnation = head->incarnation;
+	world_at(world, world->now + SEC / 4, event_head_tick, -1)->incarnation = head->incarnation;
 	carry_out(world, &actions);
 }
 

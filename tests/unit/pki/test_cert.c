@@ -25,7 +25,7 @@ TEST(the_ceremony_keeps_its_profiles)
 	CHECK(cert_lint(world->service, CERT_SERVICE, &err) == 0);
 	CHECK(cert_lint(world->server, CERT_SERVER, &err) == 0);
 	CHECK(cert_kind(world->device) == CERT_DEVICE && cert_is_device_tier(world->device) &&
-		!cert_is_service_tier(world->device));
+	        !cert_is_service_tier(world->device));
 	CHECK(cert_kind(world->service) == CERT_SERVICE && cert_is_service_tier(world->service));
 	CHECK(cert_kind(world->server) == CERT_SERVER);
 	CHECK(cert_lint(world->service, CERT_DEVICE, &err) == 1);
@@ -38,10 +38,11 @@ TEST(the_ceremony_keeps_its_profiles)
 	CHECK(cert_identity(world->service, gateway, provider) == 0);
 	CHECK_TEXT(gateway, "gw-core");
 	CHECK_TEXT(provider, "kanto");
-	CHECK(strlen(cert_serial(world->service)) >= 30 && strlen(cert_serial(world->service)) % 2 == 0);
+	CHECK(strlen(cert_serial(world->service)) >= 30 &&
+	        strlen(cert_serial(world->service)) % 2 == 0);
 	CHECK(strcmp(cert_serial(world->service), cert_serial(world->server)) != 0);
 	CHECK(cert_renew_usec(world->service) > cert_not_before_usec(world->service) &&
-		cert_renew_usec(world->service) < cert_not_after_usec(world->service));
+	        cert_renew_usec(world->service) < cert_not_after_usec(world->service));
 }
 
 TEST(openssl_agrees_with_the_ceremony)
@@ -54,18 +55,21 @@ TEST(openssl_agrees_with_the_ceremony)
 	AUTO_STRING char *service = world_write_cert("service.pem", world->service);
 	AUTO_STRING char *server = world_write_cert("server.pem", world->server);
 
-	CHECK(world_run("openssl verify -x509_strict -CAfile %s -untrusted %s -purpose sslclient %s", root,
-		      device_ca, device) == 0);
-	CHECK(world_run("openssl verify -x509_strict -CAfile %s -untrusted %s -purpose sslclient %s", root,
-		      service_ca, service) == 0);
+	CHECK(world_run(
+	              "openssl verify -x509_strict -CAfile %s -untrusted %s -purpose sslclient %s",
+	              root, device_ca, device) == 0);
+	CHECK(world_run(
+	              "openssl verify -x509_strict -CAfile %s -untrusted %s -purpose sslclient %s",
+	              root, service_ca, service) == 0);
 	CHECK(world_run("openssl verify -x509_strict -CAfile %s -untrusted %s -purpose sslserver "
-			"-verify_hostname center.example %s",
-		      root, service_ca, server) == 0);
+	                "-verify_hostname center.example %s",
+	              root, service_ca, server) == 0);
 	CHECK(world_run("openssl verify -x509_strict -CAfile %s -untrusted %s %s", root, device_ca,
-		      service) != 0);
+	              service) != 0);
 	CHECK(world_run("openssl x509 -in %s -noout -text > service.txt", service) == 0);
 	CHECK(world_run("grep -q 'DNS:gw-core.kanto.sekisho.internal' service.txt") == 0);
-	CHECK(world_run("grep -q '2.25.164236224757255399453184983827397782825.2' service.txt") == 0);
+	CHECK(world_run("grep -q '2.25.164236224757255399453184983827397782825.2' service.txt") ==
+	        0);
 	CHECK(world_run("grep -q 'ipsec Internet Key Exchange' service.txt") == 0);
 	CHECK(world_run("openssl x509 -in %s -noout -text | grep -q 'othername:'", device) == 0);
 }
@@ -87,7 +91,8 @@ TEST(pem_and_der_read_the_same)
 	CHECK(count == other && memcmp(der, same, count) == 0);
 	CHECK(key_hash_equal(cert_fingerprint(again), cert_fingerprint(world->service)));
 	cert_print_pem(world->service_ca, &pem);
-	CHECK(cert_parse_chain(buf_text(&pem), pem.count, chain, 3, &count, &err) == 0 && count == 2);
+	CHECK(cert_parse_chain(buf_text(&pem), pem.count, chain, 3, &count, &err) == 0 &&
+	        count == 2);
 	CHECK(cert_signed_by(chain[0], chain[1]) == 0 && cert_signed_by(chain[1], chain[0]) == 1);
 	cert_free(chain[0]);
 	cert_free(chain[1]);
@@ -95,8 +100,8 @@ TEST(pem_and_der_read_the_same)
 	CHECK(cert_parse(same, other - 1, chain, &err) == 1);
 }
 
-/* Certificates that a careless or bought CA might make: changed with OpenSSL after the good one, and
- * signed well by the service CA through the OpenSSL bridge. */
+/* Certificates that a careless or bought CA might make: changed with OpenSSL after the good one,
+ * and signed well by the service CA through the OpenSSL bridge. */
 typedef void spoiler(X509 *x509);
 
 static void set_extension(X509 *x509, int nid, const char *value)
@@ -154,7 +159,7 @@ static void have_any_usage(X509 *x509)
 static void have_two_names(X509 *x509)
 {
 	set_extension(x509, NID_subject_alt_name,
-		"DNS:gw-core.kanto.sekisho.internal,DNS:gw-other.kanto.sekisho.internal");
+	        "DNS:gw-core.kanto.sekisho.internal,DNS:gw-other.kanto.sekisho.internal");
 }
 
 static void have_another_name(X509 *x509)
@@ -190,8 +195,8 @@ static void have_a_zero_byte(X509 *x509)
 static void have_both_policies(X509 *x509)
 {
 	set_extension(x509, NID_certificate_policies,
-		"2.25.164236224757255399453184983827397782825.1,"
-		"2.25.164236224757255399453184983827397782825.2");
+	        "2.25.164236224757255399453184983827397782825.1,"
+	        "2.25.164236224757255399453184983827397782825.2");
 }
 
 static void have_no_policy(X509 *x509)
@@ -202,7 +207,7 @@ static void have_no_policy(X509 *x509)
 static void have_the_other_policy(X509 *x509)
 {
 	set_extension(
-		x509, NID_certificate_policies, "2.25.164236224757255399453184983827397782825.1");
+	        x509, NID_certificate_policies, "2.25.164236224757255399453184983827397782825.1");
 }
 
 static void have_an_unknown_critical(X509 *x509)
@@ -232,13 +237,13 @@ static void have_a_capital_name(X509 *x509)
 
 	X509_NAME_ENTRY_free(X509_NAME_delete_entry(name, at));
 	assert_always(X509_NAME_add_entry_by_NID(
-		name, NID_commonName, MBSTRING_UTF8, (const unsigned char *)"GW-Core", -1, -1, 0));
+	        name, NID_commonName, MBSTRING_UTF8, (const unsigned char *)"GW-Core", -1, -1, 0));
 }
 
 static void have_two_common_names(X509 *x509)
 {
 	assert_always(X509_NAME_add_entry_by_NID(X509_get_subject_name(x509), NID_commonName,
-		MBSTRING_UTF8, (const unsigned char *)"gw-core", -1, -1, 0));
+	        MBSTRING_UTF8, (const unsigned char *)"gw-core", -1, -1, 0));
 }
 
 static void set_key(X509 *x509, EVP_PKEY *pkey)
@@ -352,7 +357,8 @@ TEST(the_signer_refuses_what_breaks_the_profile)
 	struct world *world = world_get();
 
 	for (size_t i = 1; i < ARRAY_COUNT(spoils); i++) {
-		AUTO(cert) struct cert *cert = spoiled(spoils[i].spoil, world->service_ca_key), *made = NULL;
+		AUTO(cert)
+		struct cert *cert = spoiled(spoils[i].spoil, world->service_ca_key), *made = NULL;
 		size_t count;
 		struct der in, outer, tbs;
 
@@ -361,8 +367,8 @@ TEST(the_signer_refuses_what_breaks_the_profile)
 		in = DER(in.at, count);
 		outer = der_take(&in, DER_SEQUENCE);
 		der_take_whole(&outer, DER_SEQUENCE, &tbs);
-		CHECK(ca_sign(world->service_authority, tbs.at, tbs.left, key_hash_of(tbs.at, tbs.left),
-			      &made, NULL) == CA_REFUSED);
+		CHECK(ca_sign(world->service_authority, tbs.at, tbs.left,
+		              key_hash_of(tbs.at, tbs.left), &made, NULL) == CA_REFUSED);
 	}
 }
 
@@ -384,11 +390,12 @@ TEST(what_was_approved_is_what_is_signed)
 	CHECK(ca_prepare(world->service_ca, &request, &other, &err) == 0);
 	hash = key_hash_of(approved.bytes, approved.count);
 	CHECK(ca_sign(world->service_authority, other.bytes, other.count, hash, &cert, &err) ==
-		CA_NOT_APPROVED);
+	        CA_NOT_APPROVED);
 	/* The device CA's signer does not sign for the service CA. */
 	CHECK(ca_sign(world->device_authority, approved.bytes, approved.count, hash, &cert, &err) ==
-		CA_REFUSED);
-	CHECK(ca_sign(world->service_authority, approved.bytes, approved.count, hash, &cert, &err) == 0);
+	        CA_REFUSED);
+	CHECK(ca_sign(world->service_authority, approved.bytes, approved.count, hash, &cert,
+	              &err) == 0);
 	der = cert_der(cert, &count);
 	CHECK(memmem(der, count, approved.bytes, approved.count) != NULL);
 }
@@ -396,12 +403,14 @@ TEST(what_was_approved_is_what_is_signed)
 TEST(a_ca_issues_only_its_kinds)
 {
 	struct world *world = world_get();
-	AUTO(key) struct key *key = world_key(world->service_key), *own = world_key(world->service_ca_key);
+	AUTO(key)
+	struct key *key = world_key(world->service_key), *own = world_key(world->service_ca_key);
 	struct ca_request request = world_request(CERT_SERVICE, key, 30);
 	AUTO(cert) struct cert *cert = NULL;
 	struct err err = { 0 };
 
-	CHECK(ca_issue(world->device_authority, &request, &cert, &err) == 1 && strstr(err.text, "issue"));
+	CHECK(ca_issue(world->device_authority, &request, &cert, &err) == 1 &&
+	        strstr(err.text, "issue"));
 	CHECK(ca_issue(world->root_authority, &request, &cert, &err) == 1);
 	request = world_request(CERT_DEVICE, key, 30);
 	CHECK(ca_issue(world->service_authority, &request, &cert, &err) == 1);
@@ -409,7 +418,7 @@ TEST(a_ca_issues_only_its_kinds)
 	CHECK(ca_issue(world->service_authority, &request, &cert, &err) == 1);
 	request = world_request(CERT_SERVICE, key, 36500);
 	CHECK(ca_issue(world->service_authority, &request, &cert, &err) == 1 &&
-		strstr(err.text, "validity"));
+	        strstr(err.text, "validity"));
 	request = world_request(CERT_SERVICE, own, 30);
 	CHECK(ca_issue(world->service_authority, &request, &cert, &err) == 1);
 	request = world_request(CERT_SERVICE, key, 30);
@@ -463,19 +472,20 @@ TEST(a_request_of_ours_is_read_by_openssl_and_by_us)
 }
 
 /* Requests from outside, made by the openssl command with file keys (which only a test has). */
-static int outside(const char *key_options, const char *subject, const char *config, struct err *err)
+static int outside(
+        const char *key_options, const char *subject, const char *config, struct err *err)
 {
 	AUTO_BUF struct buf der = BUF(CSR_DER_BYTES_MAX);
 	AUTO(csr) struct csr *csr = NULL;
 	AUTO_STRING char *conf = mem_format(
-		"[req]\ndistinguished_name=dn\nreq_extensions=ext\n[dn]\n[ext]\n%s\n", config);
+	        "[req]\ndistinguished_name=dn\nreq_extensions=ext\n[dn]\n[ext]\n%s\n", config);
 	AUTO_STRING char *conf_path = world_write("req.conf", conf, strlen(conf));
 	AUTO_STRING char *path = mem_format("%s/outside.der", world_directory());
 	int r;
 
 	if (world_run("openssl req -new -batch -nodes %s -keyout outside.key -subj '%s' -config %s "
-		      "-outform DER -out %s",
-		    key_options, subject, conf_path, path) != 0) {
+	              "-outform DER -out %s",
+	            key_options, subject, conf_path, path) != 0) {
 		return -1;
 	}
 	CHECK(world_run("openssl req -inform DER -in %s -noout", path) == 0);
@@ -501,22 +511,23 @@ TEST(requests_from_outside_get_what_they_may_or_a_reason)
 	} rows[] = {
 		{ EC_KEY, "/CN=gw-core", "keyUsage=digitalSignature", 0 },
 		{ EC_KEY, "/", "basicConstraints=CA:FALSE", 0 },
-		{ "-newkey rsa:2048", "/CN=gw-core", "subjectAltName=DNS:gw-core.kanto.sekisho.internal", 0 },
+		{ "-newkey rsa:2048", "/CN=gw-core",
+		        "subjectAltName=DNS:gw-core.kanto.sekisho.internal", 0 },
 		{ "-newkey rsa:1024", "/CN=gw-core", "keyUsage=digitalSignature", CSR_WEAK_KEY },
 		{ "-newkey rsa:2048 -pkeyopt rsa_keygen_pubexp:3", "/CN=gw-core",
-			"keyUsage=digitalSignature", CSR_WEAK_KEY },
+		        "keyUsage=digitalSignature", CSR_WEAK_KEY },
 		{ "-newkey ec -pkeyopt ec_paramgen_curve:secp521r1", "/CN=gw-core",
-			"keyUsage=digitalSignature", CSR_WEAK_KEY },
+		        "keyUsage=digitalSignature", CSR_WEAK_KEY },
 		{ "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -pkeyopt ec_param_enc:explicit",
-			"/CN=gw-core", "keyUsage=digitalSignature", CSR_WEAK_KEY },
+		        "/CN=gw-core", "keyUsage=digitalSignature", CSR_WEAK_KEY },
 		{ EC_KEY " -sha1", "/CN=gw-core", "keyUsage=digitalSignature", CSR_NO_POSSESSION },
 		{ EC_KEY, "/CN=gw-other", "keyUsage=digitalSignature", CSR_OTHER_NAME },
 		{ EC_KEY, "/C=JP/CN=gw-core", "keyUsage=digitalSignature", CSR_OTHER_NAME },
 		{ EC_KEY, "/CN=gw-core", "subjectAltName=DNS:gw-other.kanto.sekisho.internal",
-			CSR_OTHER_NAME },
+		        CSR_OTHER_NAME },
 		{ EC_KEY, "/CN=gw-core",
-			"subjectAltName=DNS:gw-core.kanto.sekisho.internal,DNS:evil.example",
-			CSR_OTHER_NAME },
+		        "subjectAltName=DNS:gw-core.kanto.sekisho.internal,DNS:evil.example",
+		        CSR_OTHER_NAME },
 		{ EC_KEY, "/CN=gw-core", "basicConstraints=critical,CA:TRUE", CSR_CA },
 		{ EC_KEY, "/CN=gw-core", "keyUsage=digitalSignature,keyCertSign", CSR_OTHER_USE },
 		{ EC_KEY, "/CN=gw-core", "extendedKeyUsage=clientAuth,codeSigning", CSR_OTHER_USE },
@@ -531,8 +542,8 @@ TEST(requests_from_outside_get_what_they_may_or_a_reason)
 		int r = outside(rows[i].key, rows[i].subject, rows[i].config, &err);
 
 		if (r != rows[i].outcome) {
-			printf("# row %zu (%s, %s): %d (%s) \"%s\"\n", i, rows[i].subject, rows[i].config, r,
-				csr_refusal_name(r), err.text);
+			printf("# row %zu (%s, %s): %d (%s) \"%s\"\n", i, rows[i].subject,
+			        rows[i].config, r, csr_refusal_name(r), err.text);
 			all = false;
 		}
 	}
@@ -567,7 +578,8 @@ TEST(known_bad_rsa_keys_are_refused)
 	struct key *key = NULL;
 	struct err err = { 0 };
 
-	CHECK(BN_generate_prime_ex(p, 1024, 0, NULL, NULL, NULL) && BN_copy(q, p) && BN_set_word(two, 2));
+	CHECK(BN_generate_prime_ex(p, 1024, 0, NULL, NULL, NULL) && BN_copy(q, p) &&
+	        BN_set_word(two, 2));
 	do {
 		CHECK(BN_add(q, q, two));
 	} while (BN_check_prime(q, context, NULL) != 1);
@@ -588,7 +600,8 @@ TEST(known_bad_rsa_keys_are_refused)
 	BN_free(n);
 	BN_free(two);
 	BN_CTX_free(context);
-	CHECK(key_parse(spki.bytes, spki.count, &key, &err) == 1 && strstr(err.text, "close together"));
+	CHECK(key_parse(spki.bytes, spki.count, &key, &err) == 1 &&
+	        strstr(err.text, "close together"));
 }
 
 TEST(points_off_the_curve_are_refused)
@@ -621,9 +634,10 @@ TEST(est_bodies_are_read_by_openssl_and_by_us)
 
 	est_certs_print(certs, 2, &body);
 	path = world_write("cacerts.b64", body.bytes, body.count);
-	CHECK(world_run("openssl base64 -d -in %s | openssl pkcs7 -inform DER -print_certs -out all.pem && "
-			"test $(grep -c BEGIN all.pem) = 2",
-		      path) == 0);
+	CHECK(world_run("openssl base64 -d -in %s | openssl pkcs7 -inform DER -print_certs -out "
+	                "all.pem && "
+	                "test $(grep -c BEGIN all.pem) = 2",
+	              path) == 0);
 	CHECK(est_certs_parse(body.bytes, body.count, read, 2, &count, &err) == 0 && count == 2);
 	CHECK(key_hash_equal(cert_fingerprint(read[1]), cert_fingerprint(world->root)));
 	cert_free(read[0]);
@@ -632,8 +646,9 @@ TEST(est_bodies_are_read_by_openssl_and_by_us)
 	CHECK(est_certs_parse("AAAA", 4, read, 2, &count, &err) == 1);
 	est_csrattrs_print(&attributes);
 	attributes_path = world_write("attrs.b64", attributes.bytes, attributes.count);
-	CHECK(world_run("openssl base64 -d -in %s | openssl asn1parse -inform DER | grep -q prime256v1",
-		      attributes_path) == 0);
+	CHECK(world_run("openssl base64 -d -in %s | openssl asn1parse -inform DER | grep -q "
+	                "prime256v1",
+	              attributes_path) == 0);
 }
 
 TEST_MAIN()

@@ -13,26 +13,26 @@ TEST(only_canonical_der_is_taken)
 {
 	CHECK(CANONICAL("\x30\x00"));
 	CHECK(CANONICAL("\x30\x03\x02\x01\x00"));
-	CHECK(!CANONICAL("\x30\x81\x03\x02\x01\x00"));     /* length in the long form for 3 */
-	CHECK(!CANONICAL("\x30\x80\x00\x00"));             /* indefinite */
-	CHECK(!CANONICAL("\x30\x00\x00"));                 /* something behind */
-	CHECK(!CANONICAL("\x30\x02\x02\x01"));             /* cut off */
-	CHECK(!CANONICAL("\x02\x00"));                     /* no digits */
-	CHECK(!CANONICAL("\x02\x02\x00\x01"));             /* leading zero */
-	CHECK(!CANONICAL("\x02\x02\xff\x80"));             /* leading ones */
+	CHECK(!CANONICAL("\x30\x81\x03\x02\x01\x00")); /* length in the long form for 3 */
+	CHECK(!CANONICAL("\x30\x80\x00\x00"));         /* indefinite */
+	CHECK(!CANONICAL("\x30\x00\x00"));             /* something behind */
+	CHECK(!CANONICAL("\x30\x02\x02\x01"));         /* cut off */
+	CHECK(!CANONICAL("\x02\x00"));                 /* no digits */
+	CHECK(!CANONICAL("\x02\x02\x00\x01"));         /* leading zero */
+	CHECK(!CANONICAL("\x02\x02\xff\x80"));         /* leading ones */
 	CHECK(CANONICAL("\x02\x02\x00\x80"));
-	CHECK(!CANONICAL("\x01\x01\x01"));                 /* a boolean of neither 0 nor 255 */
-	CHECK(!CANONICAL("\x03\x02\x01\x01"));             /* padding bit set */
+	CHECK(!CANONICAL("\x01\x01\x01"));     /* a boolean of neither 0 nor 255 */
+	CHECK(!CANONICAL("\x03\x02\x01\x01")); /* padding bit set */
 	CHECK(CANONICAL("\x03\x02\x01\x02"));
 	CHECK(!CANONICAL("\x03\x02\x08\x00"));
 	CHECK(!CANONICAL("\x03\x01\x01"));
 	CHECK(!CANONICAL("\x05\x01\x00"));
 	CHECK(!CANONICAL("\x06\x01\x80"));
-	CHECK(!CANONICAL("\x24\x00"));                     /* an OCTET STRING made of pieces */
-	CHECK(!CANONICAL("\x10\x00"));                     /* a SEQUENCE that is not made of any */
+	CHECK(!CANONICAL("\x24\x00")); /* an OCTET STRING made of pieces */
+	CHECK(!CANONICAL("\x10\x00")); /* a SEQUENCE that is not made of any */
 	CHECK(CANONICAL("\x31\x06\x02\x01\x01\x02\x01\x02"));
 	CHECK(!CANONICAL("\x31\x06\x02\x01\x02\x02\x01\x01")); /* a set out of order */
-	CHECK(!CANONICAL("\x1f\x81\x00\x00"));             /* a tag of many bytes */
+	CHECK(!CANONICAL("\x1f\x81\x00\x00"));                 /* a tag of many bytes */
 	CHECK(!CANONICAL("\x30\x84\xff\xff\xff\xff"));
 }
 
@@ -88,9 +88,22 @@ TEST(times_round_trip_and_wrong_ones_break)
 {
 	static const int64_t times[] = { -631152000, -1, 0, 951782400 /* 2000-02-29 */, 2524607999,
 		2524608000, 4107542400 /* 2100-03-01 */, 253402300799 };
-	static const char *const wrong[] = { "\x17\x0d" "260229000000Z", "\x17\x0d" "261301000000Z",
-		"\x17\x0d" "260100000000Z", "\x17\x0d" "260101240000Z", "\x17\x0d" "260101006000Z",
-		"\x17\x0d" "26010100000aZ", "\x17\x0d" "2601010000000", "\x17\x0b" "2601010000Z" };
+	static const char *const wrong[] = { "\x17\x0d"
+		                             "260229000000Z",
+		"\x17\x0d"
+		"261301000000Z",
+		"\x17\x0d"
+		"260100000000Z",
+		"\x17\x0d"
+		"260101240000Z",
+		"\x17\x0d"
+		"260101006000Z",
+		"\x17\x0d"
+		"26010100000aZ",
+		"\x17\x0d"
+		"2601010000000",
+		"\x17\x0b"
+		"2601010000Z" };
 
 	for (size_t i = 0; i < ARRAY_COUNT(times); i++) {
 		AUTO_BUF struct buf out = BUF(32), general = BUF(32);
@@ -99,7 +112,8 @@ TEST(times_round_trip_and_wrong_ones_break)
 		der_add_time(&out, times[i]);
 		in = DER(out.bytes, out.count);
 		CHECK(der_take_time(&in) == times[i] && der_end(&in));
-		CHECK(out.bytes[0] == (times[i] < 2524608000 ? DER_UTC_TIME : DER_GENERALIZED_TIME));
+		CHECK(out.bytes[0] ==
+		        (times[i] < 2524608000 ? DER_UTC_TIME : DER_GENERALIZED_TIME));
 		der_add_generalized_time(&general, times[i]);
 		in = DER(general.bytes, general.count);
 		CHECK(der_take_time(&in) == times[i] && der_end(&in));

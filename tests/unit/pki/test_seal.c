@@ -30,7 +30,8 @@ static int opened(const char *text, const char *typ, const struct key *key, stru
 TEST(a_seal_opens_as_what_it_was_sealed)
 {
 	struct world *world = world_get();
-	AUTO(key) struct key *key = world_key(world->device_key), *other = world_key(world->service_key);
+	AUTO(key)
+	struct key *key = world_key(world->device_key), *other = world_key(world->service_key);
 	AUTO_STRING char *text = sealed(world->device_key, "sekisho-grant", "{\"a\":1}");
 	AUTO_BUF struct buf payload = BUF(256);
 	const struct key *keys[] = { other, key }, *who = NULL;
@@ -70,7 +71,7 @@ static int with_header(const char *before, const char *after)
 {
 	struct world *world = world_get();
 	AUTO(key) struct key *key = world_key(world->device_key);
-	AUTO_BUF struct buf text = BUF(1024), signature = BUF(1024), payload = BUF(256), hash = BUF(64);
+	AUTO_BUF struct buf text = BUF(1024), signature = BUF(1024), payload = BUF(256);
 	AUTO_STRING char *header = mem_format("%s%s%s", before, key_id(key).text, after);
 	uint8_t digest[32];
 	struct key_hash made;
@@ -89,9 +90,10 @@ TEST(there_is_one_header)
 	CHECK(with_header("{\"alg\":\"ES256\",\"kid\":\"", "\",\"typ\":\"t\"}") == 0);
 	CHECK(with_header("{\"alg\":\"none\",\"kid\":\"", "\",\"typ\":\"t\"}") == SEAL_MALFORMED);
 	CHECK(with_header("{\"alg\":\"HS256\",\"kid\":\"", "\",\"typ\":\"t\"}") == SEAL_MALFORMED);
-	CHECK(with_header("{\"alg\":\"ES256\",\"kid\":\"", "\",\"typ\":\"t\",\"crit\":[]}") == SEAL_MALFORMED);
+	CHECK(with_header("{\"alg\":\"ES256\",\"kid\":\"", "\",\"typ\":\"t\",\"crit\":[]}") ==
+	        SEAL_MALFORMED);
 	CHECK(with_header("{\"alg\":\"ES256\",\"jwk\":{},\"kid\":\"", "\",\"typ\":\"t\"}") ==
-		SEAL_MALFORMED);
+	        SEAL_MALFORMED);
 	CHECK(with_header("{ \"alg\":\"ES256\",\"kid\":\"", "\",\"typ\":\"t\"}") == SEAL_MALFORMED);
 	CHECK(with_header("{\"alg\":\"ES256\",\"kid\":\"", "\",\"typ\":\"T\"}") == SEAL_MALFORMED);
 	CHECK(with_header("{\"alg\":\"ES256\",\"kid\":\"", "\",\"typ\":\"\"}") == SEAL_MALFORMED);
@@ -99,7 +101,8 @@ TEST(there_is_one_header)
 	CHECK(with_header("", "") == SEAL_MALFORMED);
 }
 
-/* s and n - s both verify: that is ECDSA, and why nothing may be identified by a signature (A05). */
+/* s and n - s both verify: that is ECDSA, and why nothing may be identified by a signature (A05).
+ */
 TEST(a_mirrored_signature_gives_the_same_payload)
 {
 	struct world *world = world_get();
@@ -112,7 +115,8 @@ TEST(a_mirrored_signature_gives_the_same_payload)
 
 	CHECK(jws_split(text, strlen(text), &jws, &payload) == 0);
 	s = BN_bin2bn(jws.signature + 32, 32, NULL);
-	CHECK(BN_sub(s, EC_GROUP_get0_order(group), s) && BN_bn2binpad(s, jws.signature + 32, 32) == 32);
+	CHECK(BN_sub(s, EC_GROUP_get0_order(group), s) &&
+	        BN_bn2binpad(s, jws.signature + 32, 32) == 32);
 	BN_free(s);
 	EC_GROUP_free(group);
 	buf_add(&again, text, jws.signed_count);
@@ -144,8 +148,10 @@ static struct statement *make_statement(uint64_t seq, enum statement_state state
 	statement->not_before = world->now;
 	statement->not_after = world->now + 86400 * USEC_PER_SEC;
 	statement->issued_at = world->now;
-	statement->keys[0] = (struct statement_key){ STATEMENT_USE_GRANT, world_key(world->service_key) };
-	statement->keys[1] = (struct statement_key){ STATEMENT_USE_POLICY, world_key(world->device_key) };
+	statement->keys[0] =
+	        (struct statement_key){ STATEMENT_USE_GRANT, world_key(world->service_key) };
+	statement->keys[1] =
+	        (struct statement_key){ STATEMENT_USE_POLICY, world_key(world->device_key) };
 	statement->key_count = 2;
 	return statement;
 }
@@ -160,7 +166,8 @@ TEST(statements_seal_and_open)
 	AUTO_BUF struct buf text = BUF(JWS_SMALL_BYTES_MAX), first = BUF(8192), second = BUF(8192);
 
 	CHECK(statement_sign(made, world->device_ca_key, &text, NULL) == 0);
-	CHECK(statement_open(buf_text(&text), text.count, wrong, 1, &read, NULL) == SEAL_UNKNOWN_KEY);
+	CHECK(statement_open(buf_text(&text), text.count, wrong, 1, &read, NULL) ==
+	        SEAL_UNKNOWN_KEY);
 	CHECK(statement_open(buf_text(&text), text.count, keys, 1, &read, NULL) == 0);
 	statement_print(made, &first);
 	statement_print(read, &second);
@@ -183,23 +190,28 @@ TEST(a_set_never_goes_back)
 	CHECK(!statement_set_accredited(set, STATEMENT_MAKER, "kanto", now));
 	CHECK(!statement_set_accredited(set, STATEMENT_PROVIDER, "kanto", world->now - 1));
 	CHECK(!statement_set_accredited(
-		set, STATEMENT_PROVIDER, "kanto", world->now + 86400 * USEC_PER_SEC));
-	CHECK(statement_set_keys(set, STATEMENT_PROVIDER, "kanto", STATEMENT_USE_GRANT, now, keys) == 1);
+	        set, STATEMENT_PROVIDER, "kanto", world->now + 86400 * USEC_PER_SEC));
+	CHECK(statement_set_keys(
+	              set, STATEMENT_PROVIDER, "kanto", STATEMENT_USE_GRANT, now, keys) == 1);
 	CHECK(key_hash_equal(key_hash(keys[0]), key_hash(grant)));
-	CHECK(statement_set_keys(set, STATEMENT_PROVIDER, "kanto", STATEMENT_USE_CHECKPOINT, now, keys) ==
-		0);
-	CHECK(statement_set_find_key(set, STATEMENT_PROVIDER, STATEMENT_USE_GRANT, key_hash(grant), now));
-	CHECK(!statement_set_find_key(set, STATEMENT_PROVIDER, STATEMENT_USE_POLICY, key_hash(grant), now));
+	CHECK(statement_set_keys(
+	              set, STATEMENT_PROVIDER, "kanto", STATEMENT_USE_CHECKPOINT, now, keys) == 0);
+	CHECK(statement_set_find_key(
+	        set, STATEMENT_PROVIDER, STATEMENT_USE_GRANT, key_hash(grant), now));
+	CHECK(!statement_set_find_key(
+	        set, STATEMENT_PROVIDER, STATEMENT_USE_POLICY, key_hash(grant), now));
 	CHECK(statement_set_take(set, make_statement(4, STATEMENT_WITHDRAWN)) == 0);
 	CHECK(!statement_set_accredited(set, STATEMENT_PROVIDER, "kanto", now));
-	CHECK(statement_set_keys(set, STATEMENT_PROVIDER, "kanto", STATEMENT_USE_GRANT, now, keys) == 0);
+	CHECK(statement_set_keys(
+	              set, STATEMENT_PROVIDER, "kanto", STATEMENT_USE_GRANT, now, keys) == 0);
 	CHECK(statement_set_take(set, make_statement(3, STATEMENT_GRANTED)) == 1);
 	CHECK(statement_set_take(set, make_statement(4, STATEMENT_GRANTED)) == 1);
 	CHECK(!statement_set_accredited(set, STATEMENT_PROVIDER, "kanto", now));
 	CHECK(statement_set_count(set) == 1);
 }
 
-/* Replaces the first `from` in the payload of a good statement; it must be refused, naming `why`. */
+/* Replaces the first `from` in the payload of a good statement; it must be refused, naming `why`.
+ */
 static bool refused(const char *from, const char *to, const char *why)
 {
 	AUTO(statement) struct statement *made = make_statement(3, STATEMENT_GRANTED), *read = NULL;
@@ -212,7 +224,7 @@ static bool refused(const char *from, const char *to, const char *why)
 	at = strstr(buf_text(&payload), from);
 	CHECK(at != NULL);
 	changed = mem_format("%.*s%s%s", (int)(at - buf_text(&payload)), buf_text(&payload), to,
-		at + strlen(from));
+	        at + strlen(from));
 	if (statement_parse(changed, strlen(changed), &read, &err) != 1 || !strstr(err.text, why)) {
 		printf("# %s -> %s: %s\n", from, to, err.text);
 		return false;
@@ -224,7 +236,7 @@ TEST(statements_are_read_strictly)
 {
 	CHECK(refused("\"v\":1", "\"v\":2", "v"));
 	CHECK(refused("\"seq\":3", "\"seq\":0", "seq"));
-	CHECK(refused("\"seq\":3", "\"seq\":3,\"seq\":4", "seq"));
+	CHECK(refused("\"seq\":3", "\"seq\":3,\"seq\":4", "already"));
 	CHECK(refused("\"provider\"", "\"god\"", "role"));
 	CHECK(refused("\"kanto\"", "\"Kanto\"", "id"));
 	CHECK(refused("\"granted\"", "\"granted\",\"note\":1", "note"));
@@ -237,8 +249,12 @@ TEST(statements_are_read_strictly)
 TEST(device_information_is_bound_to_its_box)
 {
 	struct world *world = world_get();
-	struct device_information made = { .maker = "acme", .model = "SG-1", .serial = "AC000017",
-		.firmware = "1.0", .made_at = world->now }, read;
+	struct device_information made = { .maker = "acme",
+		.model = "SG-1",
+		.serial = "AC000017",
+		.firmware = "1.0",
+		.made_at = world->now },
+	                          read;
 	AUTO(key) struct key *maker = world_key(world->server_key);
 	const struct key *keys[] = { maker };
 	AUTO_BUF struct buf text = BUF(JWS_SMALL_BYTES_MAX), stored = BUF(JWS_SMALL_BYTES_MAX);
@@ -248,15 +264,16 @@ TEST(device_information_is_bound_to_its_box)
 
 	memcpy(made.spki, spki, made.spki_count);
 	CHECK(device_information_sign(&made, world->server_key, &text, &err) == 0);
-	CHECK(token_data_put(
-		      world->gateway_token, DEVICE_INFORMATION_LABEL, text.bytes, text.count, &err) == 0);
+	CHECK(token_data_put(world->gateway_token, DEVICE_INFORMATION_LABEL, text.bytes, text.count,
+	              &err) == 0);
 	CHECK(token_data_get(world->gateway_token, DEVICE_INFORMATION_LABEL, &stored, &err) == 0);
 	CHECK(device_information_open(buf_text(&stored), stored.count, keys, 1, &read, &err) == 0);
 	CHECK(device_information_check(&read, world->device, &err) == 0);
 
 	made = read;
 	strcpy(read.serial, "AC000018");
-	CHECK(device_information_check(&read, world->device, &err) == 1 && strstr(err.text, "AC000018"));
+	CHECK(device_information_check(&read, world->device, &err) == 1 &&
+	        strstr(err.text, "AC000018"));
 	read = made;
 	strcpy(read.maker, "evil");
 	CHECK(device_information_check(&read, world->device, &err) == 1);
@@ -271,7 +288,8 @@ TEST(device_information_is_bound_to_its_box)
 		uint8_t kept = stored.bytes[i];
 
 		stored.bytes[i] = kept == 'A' ? 'B' : 'A';
-		CHECK(device_information_open(buf_text(&stored), stored.count, keys, 1, &read, &err) > 0);
+		CHECK(device_information_open(
+		              buf_text(&stored), stored.count, keys, 1, &read, &err) > 0);
 		stored.bytes[i] = kept;
 	}
 	strcpy(made.model, "SG\n1");

@@ -56,20 +56,23 @@ static struct verifier *make_verifier(void)
 	return verifier;
 }
 
-/* A client with `key` and `cert` (NULL: none) meets a server that wants `kinds`, and expects `host`. */
+/* A client with `key` and `cert` (NULL: none) meets a server that wants `kinds`, and expects
+ * `host`. */
 static void meet(struct ends *ends, struct token_key *key, const struct cert *cert, unsigned kinds,
-	enum tls_ask peer, const struct verifier *verifier, const char *host, int version)
+        enum tls_ask peer, const struct verifier *verifier, const char *host, int version)
 {
 	struct world *world = world_get();
-	const struct cert *server_chain[] = { world->server, world->service_ca }, *client_chain[] = { cert };
+	const struct cert *server_chain[] = { world->server, world->service_ca },
+	                  *client_chain[] = { cert };
 	struct tls_identity server = { world->server_key, server_chain, 2 };
 	struct tls_identity client = { key, client_chain, 1 };
 	struct err err = { 0 };
 
 	CHECK(tls_context_server(&server, peer, verifier, kinds, &ends->server_context, &err) == 0);
-	CHECK(tls_context_client(cert ? &client : NULL, verifier, &ends->client_context, &err) == 0);
+	CHECK(tls_context_client(cert ? &client : NULL, verifier, &ends->client_context, &err) ==
+	        0);
 	CHECK(SSL_CTX_set_min_proto_version(ends->client_context, version) &&
-		SSL_CTX_set_max_proto_version(ends->client_context, version));
+	        SSL_CTX_set_max_proto_version(ends->client_context, version));
 	ends->server = SSL_new(ends->server_context);
 	ends->client = SSL_new(ends->client_context);
 	if (host) {
@@ -88,12 +91,13 @@ TEST(both_ends_with_token_keys)
 		struct ends ends = { 0 };
 		AUTO(cert) struct cert *seen = NULL;
 
-		meet(&ends, world->service_key, world->service, CERT_SET(CERT_SERVICE), TLS_ASK_REQUIRED,
-			verifier, "center.example", versions[i]);
+		meet(&ends, world->service_key, world->service, CERT_SET(CERT_SERVICE),
+		        TLS_ASK_REQUIRED, verifier, "center.example", versions[i]);
 		CHECK(ends.client_result == 1 && ends.server_result == 1);
 		CHECK(tls_context_peer(ends.server, &seen) == 0);
 		CHECK_TEXT(cert_serial(seen), cert_serial(world->service));
-		CHECK(tls_context_refusal(ends.server) == 0 && tls_context_refusal(ends.client) == 0);
+		CHECK(tls_context_refusal(ends.server) == 0 &&
+		        tls_context_refusal(ends.client) == 0);
 		ends_clear(&ends);
 	}
 }
@@ -108,19 +112,20 @@ TEST(the_wrong_ones_end_in_an_alert)
 		struct ends ends = { 0 };
 
 		/* A01: the wrong tier in both directions, and none at all. */
-		meet(&ends, world->device_key, world->device, CERT_SET(CERT_SERVICE), TLS_ASK_REQUIRED,
-			verifier, "center.example", versions[i]);
+		meet(&ends, world->device_key, world->device, CERT_SET(CERT_SERVICE),
+		        TLS_ASK_REQUIRED, verifier, "center.example", versions[i]);
 		CHECK(ends.server_result != 1 && ends.client_result != 1);
 		CHECK(tls_context_refusal(ends.server) == VERIFY_WRONG_KIND);
 		ends_clear(&ends);
 		memset(&ends, 0, sizeof(ends));
-		meet(&ends, world->service_key, world->service, CERT_SET(CERT_DEVICE), TLS_ASK_OPTIONAL,
-			verifier, "center.example", versions[i]);
-		CHECK(ends.server_result != 1 && tls_context_refusal(ends.server) == VERIFY_WRONG_KIND);
+		meet(&ends, world->service_key, world->service, CERT_SET(CERT_DEVICE),
+		        TLS_ASK_OPTIONAL, verifier, "center.example", versions[i]);
+		CHECK(ends.server_result != 1 &&
+		        tls_context_refusal(ends.server) == VERIFY_WRONG_KIND);
 		ends_clear(&ends);
 		memset(&ends, 0, sizeof(ends));
-		meet(&ends, NULL, NULL, CERT_SET(CERT_DEVICE), TLS_ASK_REQUIRED, verifier, "center.example",
-			versions[i]);
+		meet(&ends, NULL, NULL, CERT_SET(CERT_DEVICE), TLS_ASK_REQUIRED, verifier,
+		        "center.example", versions[i]);
 		CHECK(ends.server_result != 1 && ends.client_result != 1);
 		ends_clear(&ends);
 	}
@@ -133,7 +138,7 @@ TEST(a_certificate_may_be_left_out_where_it_is_optional)
 	struct cert *seen = NULL;
 
 	meet(&ends, NULL, NULL, CERT_SET(CERT_DEVICE), TLS_ASK_OPTIONAL, verifier, "127.0.0.1",
-		TLS1_3_VERSION);
+	        TLS1_3_VERSION);
 	CHECK(ends.server_result == 1 && ends.client_result == 1);
 	CHECK(tls_context_peer(ends.server, &seen) == 1);
 	ends_clear(&ends);
@@ -148,7 +153,7 @@ TEST(the_client_wants_the_server_it_named)
 		struct ends ends = { 0 };
 
 		meet(&ends, NULL, NULL, CERT_SET(CERT_DEVICE), TLS_ASK_NONE, verifier, hosts[i],
-			TLS1_3_VERSION);
+		        TLS1_3_VERSION);
 		CHECK(ends.client_result != 1 && tls_context_refusal(ends.client) != 0);
 		ends_clear(&ends);
 	}
@@ -163,18 +168,18 @@ TEST(a_revocation_counts_from_the_next_handshake)
 	struct ends ends = { 0 };
 	struct crl *crl = NULL;
 
-	meet(&ends, world->service_key, world->service, CERT_SET(CERT_SERVICE), TLS_ASK_REQUIRED, verifier,
-		"center.example", TLS1_3_VERSION);
+	meet(&ends, world->service_key, world->service, CERT_SET(CERT_SERVICE), TLS_ASK_REQUIRED,
+	        verifier, "center.example", TLS1_3_VERSION);
 	CHECK(ends.server_result == 1);
 	ends_clear(&ends);
 	memset(&ends, 0, sizeof(ends));
 	CHECK(text_copy(entry.serial, sizeof(entry.serial), cert_serial(world->service)) == 0);
 	CHECK(crl_build(world->service_authority, &entry, 1, 1, world->now,
-		      world->now + 3600 * USEC_PER_SEC, &der, NULL) == 0);
+	              world->now + 3600 * USEC_PER_SEC, &der, NULL) == 0);
 	CHECK(crl_parse(der.bytes, der.count, &crl, NULL) == 0);
 	CHECK(verifier_take_crl(verifier, crl, NULL) == 0);
-	meet(&ends, world->service_key, world->service, CERT_SET(CERT_SERVICE), TLS_ASK_REQUIRED, verifier,
-		"center.example", TLS1_3_VERSION);
+	meet(&ends, world->service_key, world->service, CERT_SET(CERT_SERVICE), TLS_ASK_REQUIRED,
+	        verifier, "center.example", TLS1_3_VERSION);
 	CHECK(ends.server_result != 1 && tls_context_refusal(ends.server) == VERIFY_REVOKED);
 	ends_clear(&ends);
 }
@@ -191,7 +196,8 @@ TEST(rsa_and_p384_keys_serve_too)
 		AUTO(cert) struct cert *cert = NULL;
 		struct ca_request request;
 
-		CHECK(token_key_generate(world->gateway_token, types[i], 0x80, "t", &key, NULL) == 0);
+		CHECK(token_key_generate(world->gateway_token, types[i], 0x80, "t", &key, NULL) ==
+		        0);
 		public = world_key(key);
 		request = world_request(CERT_SERVICE, public, 30);
 		CHECK(ca_issue(world->service_authority, &request, &cert, NULL) == 0);
@@ -199,7 +205,7 @@ TEST(rsa_and_p384_keys_serve_too)
 			struct ends ends = { 0 };
 
 			meet(&ends, key, cert, CERT_SET(CERT_SERVICE), TLS_ASK_REQUIRED, verifier,
-				"center.example", version);
+			        "center.example", version);
 			CHECK(ends.server_result == 1 && ends.client_result == 1);
 			ends_clear(&ends);
 		}

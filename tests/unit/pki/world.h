@@ -1,7 +1,7 @@
 /*
  * The world of the PKI tests: a directory of its own with real SoftHSM tokens in it, and the whole
- * ceremony (accreditor root, device CA, service CA, one gateway with both tiers, a center), made once
- * per test program and removed when it ends.
+ * ceremony (accreditor root, device CA, service CA, one gateway with both tiers, a center), made
+ * once per test program and removed when it ends.
  */
 #pragma once
 

@@ -1,0 +1,45 @@
+/* Organizations: the legal bodies that have sites. */
+#include "ctl/nouns.h"
+
+#include "ctl/api.h"
+#include "model/kind.h"
+
+static int run_add(struct ctl *ctl)
+{
+	const char *kind = ctl_text(ctl, "kind"), *title = ctl_text(ctl, "title");
+	enum organization_kind parsed;
+
+	if (organization_kind_parse(kind, &parsed) != 0) {
+		AUTO_BUF struct buf words = BUF(ERR_TEXT_BYTES_MAX);
+
+		for (int i = 1; i < ORGANIZATION_KIND_COUNT; i++) {
+			buf_add_format(&words, "%s%s", i == 1 ? "" : ", ",
+				organization_kind_name((enum organization_kind)i));
+		}
+		return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of %s", kind, buf_text(&words));
+	}
+	return api_do(ctl, "/organizations",
+		json_pack("{s:s, s:s, s:s}", "name", ctl_text(ctl, "NAME"), "kind", kind, "title",
+			title ? title : ctl_text(ctl, "NAME")));
+}
+
+static int run_list(struct ctl *ctl)
+{
+	return api_list(ctl, "/organizations");
+}
+
+static const struct option add_options[] = {
+	{ OPTION("NAME", OPTION_NAME), "its name", .required = true, .operand = true },
+	{ OPTION("kind", OPTION_NAME), "what it is, such as hospital, clinic or device-maintenance", "KIND",
+		.required = true },
+	{ OPTION("title", OPTION_TEXT), "its name in full, in any script" },
+	{ 0 },
+};
+
+static const struct command organization_commands[] = {
+	{ "add", "Adds an organization.", GROUP_CENTER, add_options, run_add },
+	{ "list", "Lists the organizations.", GROUP_CENTER | GROUP_PAGE, NULL, run_list },
+	{ 0 },
+};
+const struct noun noun_organization = { "organization", "the legal bodies that have sites",
+	organization_commands };
