@@ -13,7 +13,7 @@ SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo check check-all fmt fmt-check layers asan asan-build analyze hardening \
-	fuzz sim net bench docs install clean
+	fuzz sim net bench docs install uninstall clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS='	' read -r name what; do \

@@ -139,6 +139,11 @@ class Gateway:
                 return item["map"].get("elem", [])
         return []
 
+    def marks(self):
+        """The numbers of the connections that the packet filter lets through; None: no table."""
+        elements = self.leases()
+        return None if elements is None else {int(mark) for _, mark in elements}
+
     def pids(self):
         """Its processes by name, charon and the token servers' children among them."""
         found = {}

@@ -9,9 +9,11 @@ Stores: "authority" (root and device CA, offline), "provider" (service CA, provi
 """
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import subprocess
+import threading
 
 from lab.center import CenterFiles, CenterToken
 from lab.gateway import GatewayFiles
@@ -26,7 +28,7 @@ class Pki:
     def __init__(self, world, program, provider="regional-vpn", maker="acme"):
         self.world, self.program = world, str(program)
         self.provider_name, self.maker_name = provider, maker
-        self.stores, self.tokens = {}, {}
+        self.stores, self.tokens, self.locks = {}, {}, {}
         self.sealed = []  # statements, in the order they were made
 
     # Where things are
@@ -58,8 +60,10 @@ class Pki:
             chosen = self.token(store, token)
             arguments += ["--module", MODULE, "--token", chosen.label,
                 "--pin-file", str(chosen.pin_file)]
-        done = subprocess.run(arguments, env=environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=60)
+        # SoftHSM rewrites its files at a login; a process that reads them just then sees no token.
+        with self.locks.setdefault(store, threading.Lock()) if store else contextlib.nullcontext():
+            done = subprocess.run(arguments, env=environment, stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, timeout=60)
         if check and done.returncode:
             raise LabError(f"sekisho {' '.join(map(str, argv))}: "
                 f"{(done.stderr.strip() or done.stdout.strip())[-600:]}")

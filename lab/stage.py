@@ -16,7 +16,7 @@ import time
 from lab.center import PROVIDER, Center
 from lab.gateway import Gateway
 from lab.pki import Pki
-from lab.world import GROUPS, REPOSITORY, LabError, World, wait_for
+from lab.world import CENTER_ADDRESS, GROUPS, REPOSITORY, LabError, World, wait_for
 
 MAKER = "acme"
 DICOM_PORT = 104
@@ -36,6 +36,11 @@ RULES = (
     ("patient-clinic", "patient/tablet", "clinic/workstation", "regional-sharing", "tcp", 7),
     ("patient-pharmacy", "patient/tablet", "pharmacy/reception", "regional-sharing", "tcp", 7),
 )
+
+# What an owner writes without the other side's consent: it opens nothing.
+ONE_SIDED = {
+    "outsider": (("wish", "outsider/terminal", "core-hospital/ct", "remote-maintenance", "tcp", 104),),
+}
 
 GROUP_CLASSES = {
     "a": ("remote-maintenance", "results-delivery"),
@@ -67,7 +72,7 @@ def site_policy(site, rules=RULES, version=1, lease=None):
     lines = ["sekisho site-policy 1", f"site {site.name}", f"version {version}"]
     for host in site.hosts:
         lines.append(f"host {host.name} address {host.address} service {host.service}")
-    for name, source, target, service, protocol, port in rules:
+    for name, source, target, service, protocol, port in (*rules, *ONE_SIDED.get(site.name, ())):
         if site.name in (source.split("/")[0], target.split("/")[0]):
             lines.append(f"allow {name} from {source} to {target} class {service} protocol "
                 f"{protocol} port {port} duration 1h" + (f" lease {lease}" if lease else ""))
@@ -224,6 +229,21 @@ class Stage:
     def service(self, node):
         """The service address of "site/host": what the other side's programs speak to."""
         return self.world.host(node).service
+
+    # The command line
+
+    def client_config(self):
+        path = self.world.path("client.conf")
+        if not path.exists():
+            path.write_text(f"center = {CENTER_ADDRESS}\nroot = {self.center.files.root}\n"
+                f"token-file = {self.center.token_file}\n")
+        return path
+
+    def sekisho(self, *argv, node="center", check=True):
+        """`sekisho …` as the provider's operator, from a node; what it printed."""
+        done = self.world.run(node, [str(self.program("sekisho")), *map(str, argv), "--config",
+            str(self.client_config())], check=check)
+        return done.stdout + (done.stderr if not check else "")
 
     # Closing
 

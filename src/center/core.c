@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -143,6 +144,39 @@ static void on_front_closed(void *context)
 	registry_front_gone(front->center, front);
 }
 
+static void drop_waiting_signer(struct center *center)
+{
+	if (center->signer_fd >= 0) {
+		center->signer_watch = loop_unwatch(center->signer_watch);
+		close(center->signer_fd);
+		center->signer_fd = -1;
+	}
+}
+
+/* The signer's first frame says that its tokens are open; before that a call would wait for it. */
+static void on_signer_ready(void *context, uint32_t events)
+{
+	struct center *center = context;
+	AUTO_BUF struct buf hello = BUF(16);
+	uint16_t type;
+	uint32_t tag;
+	int fd = center->signer_fd;
+
+	if (frame_receive(fd, &type, &tag, &hello) != 0) {
+		drop_waiting_signer(center);
+		return;
+	}
+	center->signer_watch = loop_unwatch(center->signer_watch);
+	center->signer_fd = -1;
+	signer_client_connect(center->signer, fd);
+	center->signer_was_up = true;
+	log_info("the signer is there");
+	trust_renew(center);
+	if (center->tree.size > center->checkpoint_size) {
+		loop_timer_set(center->checkpoint_timer, 0);
+	}
+}
+
 static void on_control(void *context, uint32_t events)
 {
 	struct center *center = context;
@@ -156,9 +190,11 @@ static void on_control(void *context, uint32_t events)
 		return;
 	}
 	if (kind == CONTROL_SIGNER) {
-		signer_client_connect(center->signer, fd);
-		log_info("the signer is there");
-		trust_renew(center);
+		drop_waiting_signer(center);
+		center->signer_fd = fd;
+		r = loop_watch(
+			center->loop, fd, EPOLLIN, on_signer_ready, center, &center->signer_watch);
+		core_must(r, "wait for the signer");
 		return;
 	}
 	if (kind != CONTROL_FRONT || index >= FRONTS_MAX) {
@@ -237,11 +273,19 @@ static void on_second(void *context)
 	watch_disk(center);
 	refusals_flush(center->refusals, clock_monotonic_usec(), false, flush_refusals, center);
 	if (signer_client_up(center->signer)) {
-		/* Notices a signer that died between two calls. */
+		/* Notices a signer that died or hangs between two calls. */
 		if (signer_ping(center->signer, &err) != 0) {
 			log_error("%s", err.text);
 		}
 		trust_renew(center);
+	} else if (center->signer_was_up) {
+		/* One that hangs is ended by main and started again. */
+		static const char word = CONTROL_SIGNER;
+
+		if (send(PROCESS_CHANNEL_FD, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+			log_warning("main cannot be told about the signer");
+		}
+		center->signer_was_up = false;
 	}
 	loop_timer_set(center->second_timer, SECOND_MSEC);
 }
@@ -397,6 +441,7 @@ int core_main(const struct process_arguments *arguments)
 	int r;
 
 	center->arguments = arguments;
+	center->signer_fd = -1;
 	center->started_usec = clock_wall_usec();
 	center->signer = signer_client_new();
 	center->refusals = refusals_new();

@@ -132,6 +132,9 @@ struct center {
 	struct refusals *refusals;
 	const char *actor_type, *actor_name; /* of the records made now */
 	bool disk_low;
+	bool signer_was_up;        /* and main was not yet told that it is not */
+	int signer_fd;             /* a signer that has not said yet that it is ready; -1: none */
+	struct loop_fd *signer_watch;
 	int64_t started_usec;
 };
 

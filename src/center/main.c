@@ -5,7 +5,9 @@
  * end to the process and the other to core, and starts again what died. It holds no key, opens no
  * port and reads nothing from a peer.
  *
- * May touch: its configuration, its children. May not, after the start: other files, the network.
+ * May touch: its configuration, its children, which inherit what it may: so it gives up new
+ * privileges and core dumps here, and each child puts up its own walls. May not and does not: open a
+ * socket to anybody, read a key.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -13,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -48,6 +51,7 @@ struct main_state {
 	struct loop *loop;
 	struct child core, signer, fronts[FRONTS_MAX];
 	int control; /* to core; -1 while there is none */
+	struct loop_fd *control_watch;
 	bool stopping;
 };
 
@@ -85,6 +89,7 @@ static void on_ended(void *context, struct process *process, int status)
 
 	child->process = process_free(process);
 	if (child->kind == CHILD_CORE && state->control >= 0) {
+		state->control_watch = loop_unwatch(state->control_watch);
 		close(state->control);
 		state->control = -1;
 	}
@@ -127,8 +132,26 @@ static int start_process(struct child *child, int fd)
 	return process_start(state->loop, &plan, on_ended, child, &child->process);
 }
 
+/* Core says that the signer does not answer: a process that hangs does not end by itself (F29). */
+static void on_control(void *context, uint32_t events)
+{
+	struct main_state *state = context;
+	char word;
+
+	if (recv(state->control, &word, 1, MSG_DONTWAIT) != 1) {
+		/* Core is about to be reported as ended. */
+		state->control_watch = loop_unwatch(state->control_watch);
+		return;
+	}
+	if (word == CONTROL_SIGNER && state->signer.process) {
+		log_error("the signer does not answer: it is ended");
+		process_signal(state->signer.process, SIGKILL);
+	}
+}
+
 static int start_core(struct child *child)
 {
+	struct main_state *state = child->state;
 	int pair[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -140,8 +163,8 @@ static int start_core(struct child *child)
 		close(pair[0]);
 		return r;
 	}
-	child->state->control = pair[0];
-	return 0;
+	state->control = pair[0];
+	return loop_watch(state->loop, pair[0], EPOLLIN, on_control, state, &state->control_watch);
 }
 
 static int start_and_join(struct child *child)
@@ -256,9 +279,10 @@ static int parent_main(const struct process_arguments *arguments)
 {
 	struct main_state state = { .arguments = arguments, .control = -1 };
 	ssize_t count = readlink("/proc/self/exe", state.executable, sizeof(state.executable) - 1);
+	struct err err = { 0 };
 	int r;
 
-	if (count <= 0 || process_configure(arguments, "main", &state.config) != 0) {
+	if (count <= 0 || sandbox_prepare(&err) < 0 || process_configure(arguments, "main", &state.config) != 0) {
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);

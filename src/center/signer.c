@@ -462,6 +462,7 @@ int signer_main(const struct process_arguments *arguments)
 		return 1;
 	}
 	log_info("signer serves");
+	r = frame_send(PROCESS_CHANNEL_FD, SIGNER_OK, 0, NULL, 0);
 	while (r == 0) {
 		r = serve_one(&signer, PROCESS_CHANNEL_FD);
 	}

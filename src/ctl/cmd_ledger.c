@@ -118,49 +118,63 @@ static void verify_step(void *context, uint64_t done, uint64_t total)
 	ctl_progress("%llu of %llu", (unsigned long long)done, (unsigned long long)total);
 }
 
-static int run_verify(struct ctl *ctl)
+/* Notes that the command line names, read into memory; the caller clears `count` of them. */
+static int read_known(struct ctl *ctl, struct buf *notes, struct export_known *known,
+	size_t *ret_count)
 {
 	const struct argument *older = arguments_all(&ctl->arguments, "older");
+	int r = CTL_OK;
+
+	*ret_count = 0;
+	if (older->count > EXPORT_KNOWN_MAX) {
+		return ctl_fail(ctl, CTL_USAGE, "--older: at most %d", EXPORT_KNOWN_MAX);
+	}
+	for (size_t i = 0; i < older->count && r == CTL_OK; i++) {
+		notes[i] = BUF(NOTE_BYTES_MAX);
+		r = material_read(ctl, older->values[i], &notes[i]);
+		known[i] = (struct export_known){ notes[i].bytes, notes[i].count, NULL };
+		*ret_count = i + 1;
+	}
+	return r;
+}
+
+static int put_report(struct ctl *ctl, const struct export_report *report)
+{
+	put_checkpoint(ctl, &report->checkpoint);
+	ctl_put_bool(ctl, "intact", report->intact);
+	ctl_put_count(ctl, "entries", report->entries);
+	ctl_put_count(ctl, "older_continued", report->known_good);
+	ctl_put_json(ctl, "findings", findings_json(report));
+	export_report_print(report, &ctl->report);
+	return report->intact ? CTL_OK
+			      : ctl_fail(ctl, CTL_REFUSED, "%s: the ledger is not what was signed",
+					ctl_text(ctl, "DIR"));
+}
+
+static int run_verify(struct ctl *ctl)
+{
 	struct buf notes[EXPORT_KNOWN_MAX];
 	struct export_known known[EXPORT_KNOWN_MAX] = { 0 };
 	struct export_reader reader = export_directory(ctl_text(ctl, "DIR"));
 	struct export_progress progress = { .step = verify_step };
-	AUTO_STRING struct export_report *report = NULL;
-	struct verify_options options = { .known = known, .progress = &progress };
+	struct export_report *report = mem_new(1, sizeof(*report));
 	struct note_key key;
+	struct verify_options options = { .key = &key, .known = known, .progress = &progress };
 	int r = read_key(ctl, &key);
-	size_t count = 0;
 
-	if (r == CTL_OK && older->count > EXPORT_KNOWN_MAX) {
-		r = ctl_fail(ctl, CTL_USAGE, "--older: at most %d", EXPORT_KNOWN_MAX);
-	}
-	while (r == CTL_OK && count < older->count) {
-		notes[count] = BUF(NOTE_BYTES_MAX);
-		r = material_read(ctl, older->values[count], &notes[count]);
-		known[count] = (struct export_known){ notes[count].bytes, notes[count].count, NULL };
-		count++;
+	if (r == CTL_OK) {
+		r = read_known(ctl, notes, known, &options.known_count);
 	}
 	if (r == CTL_OK) {
-		report = mem_new(1, sizeof(*report));
-		options.key = &key;
-		options.known_count = count;
 		r = ctl_result(ctl, verify_export(&reader, &options, report, &ctl->err));
 	}
 	if (r == CTL_OK) {
-		put_checkpoint(ctl, &report->checkpoint);
-		ctl_put_bool(ctl, "intact", report->intact);
-		ctl_put_count(ctl, "entries", report->entries);
-		ctl_put_count(ctl, "older_continued", report->known_good);
-		ctl_put_json(ctl, "findings", findings_json(report));
-		export_report_print(report, &ctl->report);
-		if (!report->intact) {
-			r = ctl_fail(ctl, CTL_REFUSED, "%s: the ledger is not what was signed",
-				ctl_text(ctl, "DIR"));
-		}
+		r = put_report(ctl, report);
 	}
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < options.known_count; i++) {
 		buf_clear(&notes[i]);
 	}
+	free(report);
 	return r;
 }
 

@@ -13,7 +13,7 @@ static const char *const outputs[] = { "text", "json", NULL };
 const struct option command_common[] = {
 	{ OPTION("output", OPTION_CHOICE), "how the result is written", "text|json", "text",
 		.choices = outputs },
-	{ "config", OPTION_FILE,
+	{ OPTION("config", OPTION_FILE),
 		"client configuration (else SEKISHO_CONFIG, ~/.config/sekisho/client.conf)" },
 	{ OPTION("help", OPTION_FLAG), "says what the command does and what it takes" },
 	{ 0 },

@@ -307,10 +307,11 @@ static void send_lease(struct world *world, struct box *box, enum hostile what)
 			return; /* it would rightly raise the epoch */
 		}
 	} else if (count > 0) {
-		lease.grant = tunnel_at(box->machine, chance(world, count)).grant->id;
+		const struct grant *grant = tunnel_at(box->machine, chance(world, count)).grant;
+
+		lease.grant = grant->id;
 		/* Just above what an honest center sends by now, so that it can go on. */
-		lease.seq = (uint64_t)((now - head_grant(world, lease.grant.text)->grant.issued_at) /
-				MSEC) + 1;
+		lease.seq = (uint64_t)((now - grant->issued_at) / MSEC) + 1;
 	} else {
 		return;
 	}

@@ -10,6 +10,7 @@ process; and at the end the whole ledger checked against its signed head by this
 """
 
 import base64
+import ctypes
 import hashlib
 import http.client
 import json
@@ -52,6 +53,7 @@ class Stage:
         self.out = self.dir / "pki"
         self.out.mkdir()
         (self.dir / "state").mkdir()
+        self.own_disk = self.mount_state()
         (self.dir / "copy").mkdir()
         self.store = TokenStore(self.dir / "tokens")
         for label in ("offline", "ca", "provider", "tls"):
@@ -62,6 +64,15 @@ class Stage:
         self.tokens = {}
         self.config = self.dir / "center.conf"
         self.write_config()
+
+    def mount_state(self):
+        """A small disk for the state, seen by this process and its children only."""
+        if os.geteuid() != 0 or ctypes.CDLL(None, use_errno=True).unshare(0x00020000) != 0:
+            return False
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", self.dir / "state"],
+            check=True)
+        return True
 
     def write_config(self, **more):
         out, store = self.out, self.store
@@ -131,6 +142,8 @@ class Stage:
         if self.process:
             self.process.kill()
             self.process.wait()
+        if self.own_disk:
+            subprocess.run(["umount", self.dir / "state"], check=False)
         if os.environ.get("KEEP"):
             print(f"# kept {self.dir}")
         else:
@@ -592,6 +605,30 @@ def run(tap, stage):
             gateway.connect(address)
             gateway.event("checkpoint")
 
+    with tap.case("each process is behind its walls"):
+        for name in ("core", "signer", "front"):
+            for pid in stage.pid_of(name):
+                status = dict(line.split(":\t", 1) for line in
+                    pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+                expect(status["NoNewPrivs"] == "1", f"{name} could gain privileges")
+                expect(int(status["CapEff"], 16) == 0, f"{name} has capabilities {status['CapEff']}")
+                expect(status["Seccomp"] == "2" or "asan" in CENTER, f"{name} has no filter")
+                sockets = [fd for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()
+                    if os.readlink(fd).startswith("socket:")]
+                expect(name == "front" or len(sockets) <= 8, f"{name}: {len(sockets)} sockets")
+
+    with tap.case("a signer that hangs: no grants, said so; then another signer"):
+        old = stage.pid_of("signer")
+        os.kill(old[0], signal.SIGSTOP)
+        until = time.monotonic() + 10
+        while public("GET", "/health")[0] != 503:
+            expect(time.monotonic() < until, "health does not say so")
+            time.sleep(0.2)
+        health = json.loads(public("GET", "/health")[1])
+        expect(health["signer"] is False and "signer" in health["reason"], str(health))
+        stage.wait(10)
+        expect(stage.pid_of("signer") != old, "the same signer")
+
     with tap.case("a live connection outlives a restart of core and is sent again"):
         status, answer = maker.call("POST", "/connections", ASK)
         expect(status == 201, f"{status} {answer}")
@@ -611,6 +648,32 @@ def run(tap, stage):
             gateway.connect(address)
         expect(payload_of(core.event("grant", 8)["grant"])["id"] == ident, "the grant is sent again")
         expect(payload_of(maker.event("lease", 8)["lease"])["grant"] == ident, "no lease")
+
+    name = "a full disk: no grants, said so; a cut works and is on record"
+    if not stage.own_disk:
+        tap.skip(name, "only root can have a disk of its own")
+    else:
+        with tap.case(name):
+            filler = stage.dir / "state" / "filler"
+            filler.write_bytes(bytes(70 << 20))
+            until = time.monotonic() + 5
+            while public("GET", "/health")[0] != 503:
+                expect(time.monotonic() < until, "health does not say so")
+                time.sleep(0.1)
+            status, answer = maker.call("POST", "/connections", ASK)
+            expect(status == 503 and "disk" in answer["detail"], f"{status} {answer}")
+            status, answer = core.call("POST", f"/connections/{ident}/cut", {"reason": "by hand"})
+            expect(status == 200 and "leaf" in answer, f"{status} {answer}")
+            cut = maker.event("cut", match=lambda data: data["id"] == ident)
+            expect(cut["by"] == "gw-core", str(cut))
+            filler.unlink()
+            stage.wait()
+            for gateway in (core, maker):
+                gateway.report("closed", ident, reason="cut")
+            kinds = [item["record"]["kind"] for item in ledger(stage)]
+            expect("disk.full" in kinds and "disk.recovered" in kinds, str(kinds))
+            ident = maker.call("POST", "/connections", ASK)[1]["id"]
+            maker.event("grant", match=lambda data: payload_of(data["grant"])["id"] == ident)
 
     with tap.case("a revocation ends the live connection and the use of the certificate"):
         serial = next(item["serial"] for item in api(stage, "GET", "/certificates", want=200)["items"]
@@ -694,8 +757,9 @@ def run(tap, stage):
         api(stage, "POST", "/organizations", {"name": "newer", "kind": "clinic"}, want=201)
         time.sleep(1.2)
         stage.stop()
-        shutil.rmtree(stage.dir / "state")
-        shutil.copytree(stage.dir / "old", stage.dir / "state")
+        for path in (stage.dir / "state").iterdir():
+            path.unlink()
+        shutil.copytree(stage.dir / "old", stage.dir / "state", dirs_exist_ok=True)
         log = open(stage.dir / "center.log", "ab")
         stage.process = subprocess.Popen([CENTER, "-c", str(stage.config)], stdout=log, stderr=log)
         time.sleep(2)
