@@ -355,7 +355,8 @@ static void event_ping(struct world *world, struct event *event)
 	struct event *next;
 	bool silent = world->now - box->heard > SILENCE_USEC;
 
-	message.flag = event->flag || silent;
+	message.flag = event->flag || silent || box->broken;
+	box->broken = false;
 	world_send(world, &message);
 	next = world_at(world, world->now + (silent ? 2 * SEC : PING_USEC), event_ping, box->number);
 	next->incarnation = box->incarnation;

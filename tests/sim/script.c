@@ -348,7 +348,7 @@ static void heal(struct world *world)
 		memcpy(box->revoked_below, world->head.revoked_below, sizeof(box->revoked_below));
 		box_start(box);
 		charon_start(box);
-		box->heard = 0; /* the stream broke: it comes anew */
+		box->broken = true; /* the stream comes anew */
 		box_policy(box);
 		box_trust(box);
 	}

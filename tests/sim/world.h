@@ -160,10 +160,10 @@ struct box {
 	struct tunnel_machine *machine; /* NULL: the process is down */
 	unsigned incarnation;
 	int64_t heard; /* time of the last word from the center */
+	bool broken;   /* the stream: the next ping begins a new one */
 	/* On disk. */
 	int site_policy, provider_policy; /* variant */
-	uint32_t revoked;  /* bit per gateway: its former serials; see site_serial() */
-	unsigned revoked_below[BOXES];
+	unsigned revoked_below[BOXES]; /* serial counts that are revoked, by gateway */
 	bool provider_accredited, service_ca_accredited, second_key;
 	int crash; /* per thousand actions */
 };
@@ -213,7 +213,6 @@ struct world {
 	bool hostile, calm; /* calm: no more faults, the end of the run */
 	int opened, refused, cut, crashed; /* what the run saw */
 	char failure[512];
-	struct tunnel_actions *judged; /* when set: the actions of a message that must be refused */
 };
 
 /* --- world.c ------------------------------------------------------------------------------------- */
@@ -317,7 +316,7 @@ void watch_renew(struct box *box, const struct tunnel_action *action);
 void watch_terminate(struct box *box, const char *peer, const char *child);
 void watch_cut(struct box *box, const char *id);
 void watch_box(struct box *box);
-/* `reconciled`: nothing unknown may be left. */
+/* After a reconcile: nothing unknown may be left. */
 void watch_known(struct box *box);
 /* The promises of the end: everything agrees, and a connection can be made. */
 void watch_converged(struct world *world);
