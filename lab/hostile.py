@@ -54,6 +54,9 @@ class Forge:
         self.process = subprocess.Popen([str(tool(stage, "forge")), MODULE, token.label,
             str(token.pin_file), key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=dict(os.environ, SOFTHSM2_CONF=str(token.softhsm)))
+        # SoftHSM writes a token's file at every login; who opens it at that moment finds no token.
+        # So nobody else is started before this one has logged in.
+        self.spki = self("spki")
 
     def __call__(self, do, **order):
         self.process.stdin.write(json.dumps({"do": do, **order}) + "\n")
@@ -80,6 +83,41 @@ class Forge:
         self.process.stdin.close()
         self.process.wait(10)
         self.process.stdout.close()
+
+
+class Place:
+    """A token of the ceremony as Forge wants it."""
+
+    def __init__(self, stage, store, label):
+        token = stage.pki.token(store, label)
+        self.softhsm, self.label = stage.pki.store(store).config, token.label
+        self.pin_file = token.pin_file
+
+
+class Rogue:
+    """Authorities that nobody accredited: a root of their own, a device CA and a service CA. The
+    certificates as PEM in `root`, `device_ca`, `service_ca`; `issue("device-ca", kind=…)` signs."""
+
+    KEYS = ("root", "device-ca", "service-ca")
+
+    def __init__(self, stage):
+        place = Place(stage, "rogue", "rogue")
+        token = stage.pki.token("rogue", "rogue")
+        for number, key in enumerate(self.KEYS):
+            stage.pki.store("rogue").key(token, key, f"{number + 1:02}")
+        self.forges = {key: Forge(stage, place, key) for key in self.KEYS}
+        dates = {"organization": "Rogue", "not_before": stamp(-60), "not_after": stamp(86400)}
+        self.certificates = {"root": self.forges["root"]("root", common_name="Rogue Root", **dates)}
+        for key in self.KEYS[1:]:
+            self.certificates[key] = self.forges["root"]("cert", ca=self.certificates["root"],
+                kind=key, spki=self.forges[key].spki, common_name=f"Rogue {key}", **dates)
+
+    def issue(self, ca, **order):
+        return self.forges[ca]("cert", ca=self.certificates[ca], **order)
+
+    def close(self):
+        for forge in self.forges.values():
+            forge.close()
 
 
 def grant_make(stage, source, target, service="remote-maintenance", protocol="tcp", port=104,
@@ -158,7 +196,7 @@ class FakeCenter:
         return wait_for(first, timeout, f"{site} reports about {identity}")
 
     def records(self, site):
-        """The journal as it came, as records."""
+        """The journal as it came, as records; the key "seq" is added."""
         return journal_records(self.lines("journal", site))
 
     def wait_record(self, site, predicate, what, timeout=5, skip=0):
@@ -175,5 +213,6 @@ def journal_records(bodies):
     for body in bodies:
         for text in json.loads(body)["records"]:
             link = base64.b64decode(text)
-            found[int.from_bytes(link[:8], "big")] = json.loads(link[40:])
+            seq = int.from_bytes(link[:8], "big")
+            found[seq] = dict(json.loads(link[40:]), seq=seq)
     return [found[seq] for seq in sorted(found)]

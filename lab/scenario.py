@@ -62,3 +62,13 @@ def is_inner(packet):
 def ruleset(world, site):
     """A gateway's whole packet filter as text, without counters: to be compared."""
     return world.run(site, ["nft", "--stateless", "list", "ruleset"]).stdout
+
+
+def ledger(stage):
+    """Every record of the ledger, oldest first."""
+    records, cursor = [], 0
+    while cursor is not None:
+        page = stage.center.api("GET", f"/ledger/entries?from={cursor}&limit=500")
+        records += [item["record"] for item in page["items"]]
+        cursor = page["next"]
+    return records

@@ -33,6 +33,11 @@
 /* A CRL of 100,000 revoked certificates is 3.9 MB (L7). */
 #define CRL_DER_BYTES_MAX (8 << 20)
 
+/* The longest that a revocation list and an OCSP answer may be valid: a stolen core must not get one
+ * that outlives the theft by much. */
+#define CRL_SEC_MAX (31 * 24 * 3600)
+#define OCSP_SEC_MAX (7 * 24 * 3600)
+
 /* A compact JWS: the largest are policies of a few hundred lines. */
 #define JWS_BYTES_MAX (256 << 10)
 #define JWS_SMALL_BYTES_MAX (16 << 10) /* grants, leases, statements */

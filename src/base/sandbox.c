@@ -22,17 +22,19 @@
 #define FILTER_CALLS true
 #endif
 
-/* Capabilities the kernel may know; numbers past its own are refused with EINVAL and end the loop. */
+/* Capabilities the kernel may know; numbers past its own are refused with EINVAL and end the loop.
+ */
 #define CAPABILITY_COUNT_MAX 64
 
-const char *const sandbox_calls_base[] = { "read", "write", "readv", "writev", "pread64", "pwrite64",
-	"close", "brk", "mmap", "munmap", "mprotect", "mremap", "madvise", "futex", "exit", "exit_group",
-	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "clock_gettime",
-	"clock_nanosleep", "gettimeofday", "time", "nanosleep", "getrandom", "getpid", "gettid",
-	"getppid", "getuid", "geteuid", "getgid", "getegid", "epoll_create1", "epoll_ctl", "epoll_wait",
-	"epoll_pwait", "poll", "ppoll", "pselect6", "select", "fstat", "newfstatat", "lseek", "fcntl",
-	"restart_syscall", "sched_yield", "uname", "signalfd4", "eventfd2", "timerfd_create",
-	"timerfd_settime", "set_robust_list", "rseq", "sched_getaffinity", "sysinfo", "getcpu",
+const char *const sandbox_calls_base[] = { "read", "write", "readv", "writev", "pread64",
+	"pwrite64", "close", "brk", "mmap", "munmap", "mprotect", "mremap", "madvise", "futex",
+	"exit", "exit_group", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
+	"clock_gettime", "clock_nanosleep", "gettimeofday", "time", "nanosleep", "getrandom",
+	"getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid", "epoll_create1",
+	"epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll", "pselect6", "select", "fstat",
+	"newfstatat", "lseek", "fcntl", "restart_syscall", "sched_yield", "uname", "signalfd4",
+	"eventfd2", "timerfd_create", "timerfd_settime", "set_robust_list", "rseq",
+	"sched_getaffinity", "sysinfo", "getcpu",
 	/* glibc's abort(), so that a failed assertion ends as one. */
 	"tgkill", "prlimit64", NULL };
 
@@ -43,7 +45,8 @@ const char *const sandbox_calls_files[] = { "open", "openat", "stat", "lstat", "
 	"fallocate", "fadvise64", "dup", "dup3", NULL };
 
 const char *const sandbox_calls_sockets[] = { "sendto", "recvfrom", "sendmsg", "recvmsg", "accept4",
-	"accept", "shutdown", "getsockname", "getpeername", "setsockopt", "getsockopt", "ioctl", NULL };
+	"accept", "shutdown", "getsockname", "getpeername", "setsockopt", "getsockopt", "ioctl",
+	NULL };
 
 const char *const sandbox_calls_network[] = { "socket", "bind", "listen", "connect", "socketpair",
 	NULL };
@@ -57,11 +60,13 @@ int sandbox_prepare(struct err *err)
 	static const struct rlimit none = { 0, 0 };
 
 	if (setrlimit(RLIMIT_CORE, &none) < 0) {
-		return err_set(err, FAULT(-errno), "cannot turn core dumps off: %s", strerror(errno));
+		return err_set(
+		        err, FAULT(-errno), "cannot turn core dumps off: %s", strerror(errno));
 	}
 	/* Not dumpable also means that no process of the same user may attach and read keys. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-		return err_set(err, FAULT(-errno), "cannot give up privileges: %s", strerror(errno));
+		return err_set(
+		        err, FAULT(-errno), "cannot give up privileges: %s", strerror(errno));
 	}
 	return 0;
 }
@@ -76,13 +81,15 @@ int sandbox_drop_capabilities(uint64_t keep, struct err *err)
 			continue;
 		}
 		/* EPERM: the process has no CAP_SETPCAP, so it was never privileged. */
-		if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && (errno == EINVAL || errno == EPERM)) {
+		if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 &&
+		        (errno == EINVAL || errno == EPERM)) {
 			break;
 		}
 	}
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (syscall(SYS_capget, &header, data) < 0) {
-		return err_set(err, FAULT(-errno), "cannot read the capabilities: %s", strerror(errno));
+		return err_set(
+		        err, FAULT(-errno), "cannot read the capabilities: %s", strerror(errno));
 	}
 	for (int half = 0; half < 2; half++) {
 		data[half].permitted &= (uint32_t)(keep >> (32 * half));
@@ -90,7 +97,8 @@ int sandbox_drop_capabilities(uint64_t keep, struct err *err)
 		data[half].inheritable = 0;
 	}
 	if (syscall(SYS_capset, &header, data) < 0) {
-		return err_set(err, FAULT(-errno), "cannot drop the capabilities: %s", strerror(errno));
+		return err_set(
+		        err, FAULT(-errno), "cannot drop the capabilities: %s", strerror(errno));
 	}
 	return 0;
 }
@@ -99,10 +107,12 @@ int sandbox_drop_capabilities(uint64_t keep, struct err *err)
 static uint64_t landlock_known(int version)
 {
 	uint64_t known = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-		LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-		LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
-		LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-		LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
+	                 LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+	                 LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+	                 LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
+	                 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+	                 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+	                 LANDLOCK_ACCESS_FS_MAKE_SYM;
 
 	if (version >= 2) {
 		known |= 1ULL << 13; /* LANDLOCK_ACCESS_FS_REFER */
@@ -117,15 +127,16 @@ static uint64_t landlock_access(unsigned access, uint64_t known, bool directory)
 {
 	uint64_t wanted = 0;
 	uint64_t of_files = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-		LANDLOCK_ACCESS_FS_READ_FILE | 1ULL << 14;
+	                    LANDLOCK_ACCESS_FS_READ_FILE | 1ULL << 14;
 
 	if (access & (SANDBOX_READ | SANDBOX_WRITE)) {
 		wanted |= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 	}
 	if (access & SANDBOX_WRITE) {
 		wanted |= LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-			LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
-			LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK | 1ULL << 13 | 1ULL << 14;
+		          LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+		          LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK | 1ULL << 13 |
+		          1ULL << 14;
 	}
 	if (access & SANDBOX_EXECUTE) {
 		wanted |= LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE;
@@ -143,13 +154,14 @@ static int add_path(int ruleset, const struct sandbox_path *path, uint64_t known
 		return 0;
 	}
 	if (fd < 0 || fstat(fd, &status) < 0) {
-		return err_set(err, FAULT(-errno), "cannot open %s: %s", path->path, strerror(errno));
+		return err_set(
+		        err, FAULT(-errno), "cannot open %s: %s", path->path, strerror(errno));
 	}
 	rule.parent_fd = fd;
 	rule.allowed_access = landlock_access(path->access, known, S_ISDIR(status.st_mode));
 	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0) {
-		return err_set(
-			err, FAULT(-errno), "cannot allow the path %s: %s", path->path, strerror(errno));
+		return err_set(err, FAULT(-errno), "cannot allow the path %s: %s", path->path,
+		        strerror(errno));
 	}
 	return 0;
 }
@@ -160,15 +172,18 @@ static int enter_landlock(const struct sandbox_path *paths, struct err *err)
 	AUTO_FD int ruleset = -1;
 	int version, r;
 
-	version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	version =
+	        (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	if (version < 1) {
-		log_warning("this kernel has no Landlock: the process can open what its user may open");
+		log_warning(
+		        "this kernel has no Landlock: the process can open what its user may open");
 		return 0;
 	}
 	attributes.handled_access_fs = landlock_known(version);
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
 	if (ruleset < 0) {
-		return err_set(err, FAULT(-errno), "cannot make a Landlock ruleset: %s", strerror(errno));
+		return err_set(
+		        err, FAULT(-errno), "cannot make a Landlock ruleset: %s", strerror(errno));
 	}
 	fcntl(ruleset, F_SETFD, FD_CLOEXEC);
 	for (; paths->path; paths++) {
@@ -189,7 +204,8 @@ static int add_calls(scmp_filter_ctx filter, const char *const *names)
 		int number = seccomp_syscall_resolve_name(*names);
 		int r;
 
-		/* A call that this machine's architecture does not have (`open` on arm64) is no loss. */
+		/* A call that this machine's architecture does not have (`open` on arm64) is no
+		 * loss. */
 		if (number == __NR_SCMP_ERROR || number < 0) {
 			continue;
 		}
@@ -223,7 +239,8 @@ int sandbox_enter(const struct sandbox *sandbox, struct err *err)
 	int r;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-		return err_set(err, FAULT(-errno), "cannot give up privileges: %s", strerror(errno));
+		return err_set(
+		        err, FAULT(-errno), "cannot give up privileges: %s", strerror(errno));
 	}
 	r = sandbox_drop_capabilities(sandbox->capabilities, err);
 	if (r == 0 && sandbox->paths) {

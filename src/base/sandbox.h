@@ -22,12 +22,14 @@
 #define SANDBOX_EXECUTE 4u
 
 struct sandbox_path {
-	const char *path; /* a file, or a directory with all below it; one that is missing is passed over */
+	const char *path; /* a file, or a directory with all below it; one that is missing is passed
+	                     over */
 	unsigned access;
 };
 
 struct sandbox {
-	const char *const *const *calls; /* sets of system call names, ended by NULL; NULL: no filter */
+	const char *const *const
+	        *calls; /* sets of system call names, ended by NULL; NULL: no filter */
 	const struct sandbox_path *paths; /* ended by path NULL; NULL: no Landlock */
 	uint64_t capabilities;            /* bits (1 << CAP_…) that stay, usually 0 */
 };

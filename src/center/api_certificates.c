@@ -1,5 +1,5 @@
-/* Gateways, their certificates, and revoking one: the record, the new list, the end of what rests on
- * it (promise 9, B8), in this order. */
+/* Gateways, their certificates, and revoking one: the record, the new list, the end of what rests
+ * on it (promise 9, B8), in this order. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +16,7 @@ static void add_gateway(void *context, const char *name, void *value)
 	const struct gateway *gateway = value;
 
 	if ((list->exchange->roles.set & ROLE_AUDITOR) ||
-		roles_of_site(&list->exchange->roles, gateway->site)) {
+	        roles_of_site(&list->exchange->roles, gateway->site)) {
 		json_array_append_new(list->items, registry_print(gateway));
 	}
 }
@@ -45,9 +45,9 @@ void gateways_list(struct exchange *exchange)
 
 	if (list_begin(exchange, &list) == 0) {
 		core_must(store_procedure_list(exchange->center->store,
-					  all ? NULL : roles_name(&exchange->roles, ROLE_SITE), NULL, list.after,
-					  list.limit, add_page, &list),
-			"list gateways");
+		                  all ? NULL : roles_name(&exchange->roles, ROLE_SITE), NULL,
+		                  list.after, list.limit, add_page, &list),
+		        "list gateways");
 		list_end(&list);
 	}
 }
@@ -55,12 +55,14 @@ void gateways_list(struct exchange *exchange)
 static int add_certificate(void *context, const void *data)
 {
 	const struct store_certificate *row = data;
-	json_t *json = json_pack("{si ss ss ss ss sI}", "tier", (int)row->tier, "serial", row->serial,
-		"gateway", row->gateway, "not_before", time_print(row->not_before_usec).text, "not_after",
-		time_print(row->not_after_usec).text, "leaf", (json_int_t)row->leaf);
+	json_t *json = json_pack("{si ss ss ss ss sI}", "tier", (int)row->tier, "serial",
+	        row->serial, "gateway", row->gateway, "not_before",
+	        time_print(row->not_before_usec).text, "not_after",
+	        time_print(row->not_after_usec).text, "leaf", (json_int_t)row->leaf);
 
 	if (row->revoked_usec > 0) {
-		json_object_set_new(json, "revoked", json_string(time_print(row->revoked_usec).text));
+		json_object_set_new(
+		        json, "revoked", json_string(time_print(row->revoked_usec).text));
 		json_object_set_new(json, "reason", json_string(crl_reason_name((int)row->reason)));
 	}
 	list_add(context, row->serial, json);
@@ -72,10 +74,11 @@ void certificates_list(struct exchange *exchange)
 	struct list list;
 	uint64_t tier;
 
-	if (exchange_number(exchange, "tier", 2, 2, &tier) == 0 && list_begin(exchange, &list) == 0) {
-		core_must(store_certificate_list(exchange->center->store, tier, list.after, list.limit,
-					  add_certificate, &list),
-			"list certificates");
+	if (exchange_number(exchange, "tier", 2, 2, &tier) == 0 &&
+	        list_begin(exchange, &list) == 0) {
+		core_must(store_certificate_list(exchange->center->store, tier, list.after,
+		                  list.limit, add_certificate, &list),
+		        "list certificates");
 		list_end(&list);
 	}
 }
@@ -88,10 +91,10 @@ struct revocation {
 
 static const struct json_field revoke_fields[] = {
 	{ "tier", FIELD_COUNT, offsetof(struct revocation, tier), true, 1, 2, NULL, NULL, false },
-	{ "serial", FIELD_TEXT, offsetof(struct revocation, serial), true, 1, STORE_SERIAL_BYTES_MAX, NULL,
-		NULL, false },
-	{ "reason", FIELD_TEXT, offsetof(struct revocation, reason), false, 1, STORE_WORD_BYTES_MAX, NULL,
-		NULL, false },
+	{ "serial", FIELD_TEXT, offsetof(struct revocation, serial), true, 1,
+	        STORE_SERIAL_BYTES_MAX, NULL, NULL, false },
+	{ "reason", FIELD_TEXT, offsetof(struct revocation, reason), false, 1, STORE_WORD_BYTES_MAX,
+	        NULL, NULL, false },
 	{ 0 },
 };
 
@@ -109,14 +112,13 @@ static void end_use(struct center *center, const struct store_certificate *row)
 	core_send(center, NULL, MESSAGE_DROP, 0, fingerprint.bytes, HASH_BYTES);
 	if (row->tier == 1) {
 		for (size_t i = 0; i < gateway->service_count; i++) {
-			core_send(center, NULL, MESSAGE_DROP, 0, gateway->service[i].fingerprint.bytes,
-				HASH_BYTES);
+			core_send(center, NULL, MESSAGE_DROP, 0,
+			        gateway->service[i].fingerprint.bytes, HASH_BYTES);
 		}
 	}
 }
 
-static void revoke(
-	struct exchange *exchange, struct store_certificate *row, enum crl_reason reason)
+static void revoke(struct exchange *exchange, struct store_certificate *row, enum crl_reason reason)
 {
 	struct center *center = exchange->center;
 	struct record *record = ledger_record(center, "certificate.revoked", row->gateway);

@@ -1,5 +1,5 @@
-/* Connections as operators see them, and what they share with gateways. A site's token sees and ends
- * what has one end at its site; another's connection does not exist for it (A20). */
+/* Connections as operators see them, and what they share with gateways. A site's token sees and
+ * ends what has one end at its site; another's connection does not exist for it (A20). */
 #include <string.h>
 
 #include "center/api_connections.h"
@@ -15,23 +15,26 @@ struct asking {
 };
 
 static const struct json_field asking_fields[] = {
-	{ "from", FIELD_TEXT, offsetof(struct asking, from), true, 1, HOST_REF_BYTES_MAX, NULL, NULL, false },
-	{ "to", FIELD_TEXT, offsetof(struct asking, to), true, 1, HOST_REF_BYTES_MAX, NULL, NULL, false },
+	{ "from", FIELD_TEXT, offsetof(struct asking, from), true, 1, HOST_REF_BYTES_MAX, NULL,
+	        NULL, false },
+	{ "to", FIELD_TEXT, offsetof(struct asking, to), true, 1, HOST_REF_BYTES_MAX, NULL, NULL,
+	        false },
 	{ "class", FIELD_NAME, offsetof(struct asking, class), true, 0, 0, NULL, NULL, false },
-	{ "protocol", FIELD_TEXT, offsetof(struct asking, protocol), true, 1, 15, NULL, NULL, false },
+	{ "protocol", FIELD_TEXT, offsetof(struct asking, protocol), true, 1, 15, NULL, NULL,
+	        false },
 	{ "port", FIELD_COUNT, offsetof(struct asking, port), false, 0, 65535, NULL, NULL, false },
-	{ "duration_sec", FIELD_COUNT, offsetof(struct asking, duration_sec), false, 0, GRANT_SEC_MAX, NULL,
-		NULL, false },
-	{ "person", FIELD_TEXT, offsetof(struct asking, person), true, 1, PERSON_BYTES_MAX, NULL, NULL,
-		false },
+	{ "duration_sec", FIELD_COUNT, offsetof(struct asking, duration_sec), false, 0,
+	        GRANT_SEC_MAX, NULL, NULL, false },
+	{ "person", FIELD_TEXT, offsetof(struct asking, person), true, 1, PERSON_BYTES_MAX, NULL,
+	        NULL, false },
 	{ 0 },
 };
 
-static int fill_request(
-	const struct asking *asking, const char *own_site, struct connection_request *request, struct err *err)
+static int fill_request(const struct asking *asking, const char *own_site,
+        struct connection_request *request, struct err *err)
 {
-	int r = own_site ? host_ref_parse_at(asking->from, own_site, &request->policy.from) :
-					   host_ref_parse(asking->from, &request->policy.from);
+	int r = own_site ? host_ref_parse_at(asking->from, own_site, &request->policy.from)
+	                 : host_ref_parse(asking->from, &request->policy.from);
 
 	if (r != 0) {
 		return err_set(err, 1, "from: must be SITE/HOST");
@@ -55,7 +58,7 @@ static int fill_request(
 }
 
 int connection_request_read(
-	struct exchange *exchange, const char *own_site, struct connection_request *request)
+        struct exchange *exchange, const char *own_site, struct connection_request *request)
 {
 	struct asking asking = { 0 };
 	struct err err = { 0 };
@@ -80,12 +83,13 @@ void connection_request_serve(struct exchange *exchange, const struct connection
 		answer_problem(exchange, 503, "no connection can be granted now: %s", err.text);
 		return;
 	}
-	/* A source that is denied again and again is answered, but its denials are recorded together. */
+	/* A source that is denied again and again is answered, but its denials are recorded
+	 * together. */
 	center->decision = live_explain(center, &request->policy);
 	if (center->decision.verdict != VERDICT_PERMIT &&
-		!refusals_count(center->refusals,
-			exchange->gateway ? exchange->gateway->name : exchange->operator_name,
-			clock_monotonic_usec())) {
+	        !refusals_count(center->refusals,
+	                exchange->gateway ? exchange->gateway->name : exchange->operator_name,
+	                clock_monotonic_usec())) {
 		center->counts.denied++;
 		answer_denied(exchange, &center->decision);
 		return;
@@ -108,8 +112,10 @@ void connection_request_serve(struct exchange *exchange, const struct connection
 		break;
 	}
 	if (center->decision.layers[0].reason == REASON_NONE) {
-		/* Permitted, but what would be signed is no grant: two gateways at addresses that do not fit. */
-		answer_problem(exchange, 409, "no grant can be made of the two gateways' addresses");
+		/* Permitted, but what would be signed is no grant: two gateways at addresses that
+		 * do not fit. */
+		answer_problem(
+		        exchange, 409, "no grant can be made of the two gateways' addresses");
 		return;
 	}
 	answer_denied(exchange, &center->decision);
@@ -128,7 +134,8 @@ void connection_cut_serve(struct exchange *exchange, const char *by)
 	if (exchange->request->body_bytes > 0 && exchange_body(exchange, cut_fields, reason) != 0) {
 		return;
 	}
-	if (live_cut(exchange->center, exchange->parameter, by, *reason ? reason : "cut", &leaf) != 0) {
+	if (live_cut(exchange->center, exchange->parameter, by, *reason ? reason : "cut", &leaf) !=
+	        0) {
 		answer_problem(exchange, 404, "there is no such live connection");
 		return;
 	}
@@ -138,7 +145,7 @@ void connection_cut_serve(struct exchange *exchange, const char *by)
 static bool is_party(const struct exchange *exchange, const char *from, const char *to)
 {
 	return (exchange->roles.set & ROLE_AUDITOR) || roles_of_site(&exchange->roles, from) ||
-		roles_of_site(&exchange->roles, to);
+	       roles_of_site(&exchange->roles, to);
 }
 
 void connections_post(struct exchange *exchange)
@@ -149,7 +156,7 @@ void connections_post(struct exchange *exchange)
 		return;
 	}
 	if (!roles_of_site(&exchange->roles, request.policy.from.site) &&
-		!roles_of_site(&exchange->roles, request.policy.to.site)) {
+	        !roles_of_site(&exchange->roles, request.policy.to.site)) {
 		answer_problem(exchange, 403, "from, to: neither is a host of this token's site");
 		return;
 	}
@@ -165,16 +172,16 @@ void connections_explain(struct exchange *exchange)
 		return;
 	}
 	if (!roles_of_site(&exchange->roles, request.policy.from.site) &&
-		!roles_of_site(&exchange->roles, request.policy.to.site)) {
+	        !roles_of_site(&exchange->roles, request.policy.to.site)) {
 		answer_problem(exchange, 403, "from, to: neither is a host of this token's site");
 		return;
 	}
 	decision = live_explain(exchange->center, &request.policy);
 	answer_json(exchange, 200,
-		json_pack("{ss so sI si}", "verdict",
-			decision.verdict == VERDICT_PERMIT ? "permit" : "deny", "layers", live_layers(&decision),
-			"duration_sec", (json_int_t)decision.duration_sec, "lease_sec",
-			(int)decision.lease_sec));
+	        json_pack("{ss so sI si}", "verdict",
+	                decision.verdict == VERDICT_PERMIT ? "permit" : "deny", "layers",
+	                live_layers(&decision), "duration_sec", (json_int_t)decision.duration_sec,
+	                "lease_sec", (int)decision.lease_sec));
 }
 
 static json_t *print_stored(const struct store_connection *stored)
@@ -201,18 +208,18 @@ static int add_row(void *context, const void *row)
 
 void connections_list(struct exchange *exchange)
 {
-	const char *site = roles_any(&exchange->roles, ROLE_PROVIDER | ROLE_AUDITOR) ?
-		NULL :
-		roles_name(&exchange->roles, ROLE_SITE);
+	const char *site = roles_any(&exchange->roles, ROLE_PROVIDER | ROLE_AUDITOR)
+	                           ? NULL
+	                           : roles_name(&exchange->roles, ROLE_SITE);
 	struct list list;
 
 	if (list_begin(exchange, &list) != 0) {
 		return;
 	}
 	if (site || roles_any(&exchange->roles, ROLE_PROVIDER | ROLE_AUDITOR)) {
-		core_must(store_connection_list(
-					  exchange->center->store, site, list.after, list.limit, add_row, &list),
-			"list connections");
+		core_must(store_connection_list(exchange->center->store, site, list.after,
+		                  list.limit, add_row, &list),
+		        "list connections");
 	}
 	list_end(&list);
 }

@@ -17,6 +17,19 @@
 
 #define HEARTBEAT_SEC 10 /* kept by the front */
 
+/* Where a gateway is reached: its own word, unless it came to us from another address; then there is
+ * a NAT between, and nobody reaches it ("any"). */
+static struct address reached_at(const struct request *request, struct address own)
+{
+	struct address seen = { 0 };
+
+	if (address_parse(request->peer_address, &seen) != 0 ||
+	        address_scope(seen) == ADDRESS_UNUSABLE) {
+		return own; /* on this machine: nothing can be told from it */
+	}
+	return address_equal(own, seen) ? own : (struct address){ 0 };
+}
+
 static int read_stream_query(struct exchange *exchange, struct gateway *gateway)
 {
 	const char *address = request_query(exchange->request, "address");
@@ -24,8 +37,9 @@ static int read_stream_query(struct exchange *exchange, struct gateway *gateway)
 	const char *dataplane = request_query(exchange->request, "dataplane");
 	struct address parsed = { 0 };
 
-	if (address && !text_equal(address, "any") && (address_parse(address, &parsed) != 0 ||
-			address_scope(parsed) == ADDRESS_UNUSABLE)) {
+	if (address && !text_equal(address, "any") &&
+	        (address_parse(address, &parsed) != 0 ||
+	                address_scope(parsed) == ADDRESS_UNUSABLE)) {
 		answer_problem(exchange, 400, "address: must be a usable address or \"any\"");
 		return 1;
 	}
@@ -33,15 +47,16 @@ static int read_stream_query(struct exchange *exchange, struct gateway *gateway)
 		parsed = (struct address){ 0 };
 	}
 	if (exchange_number(exchange, "journal", 0, INT64_MAX, &gateway->journal) != 0 ||
-		exchange_number(exchange, "checkpoint", 0, INT64_MAX, &gateway->checkpoint) != 0) {
+	        exchange_number(exchange, "checkpoint", 0, INT64_MAX, &gateway->checkpoint) != 0) {
 		return 1;
 	}
 	if ((version && text_copy(gateway->version, sizeof(gateway->version), version) != 0) ||
-		(dataplane && text_copy(gateway->dataplane, sizeof(gateway->dataplane), dataplane) != 0)) {
+	        (dataplane && text_copy(gateway->dataplane, sizeof(gateway->dataplane),
+	                              dataplane) != 0)) {
 		answer_problem(exchange, 400, "version, dataplane: are at most 31 characters");
 		return 1;
 	}
-	gateway->address = parsed;
+	gateway->address = reached_at(exchange->request, parsed);
 	gateway->ready = text_equal(dataplane, "kernel") || text_equal(dataplane, "libipsec");
 	return 0;
 }
@@ -49,11 +64,14 @@ static int read_stream_query(struct exchange *exchange, struct gateway *gateway)
 /* The serial of the certificate that this request came with. */
 static void note_serial(struct exchange *exchange, struct gateway *gateway)
 {
-	struct hash hash = hash_of(exchange->request->chain[0].der, exchange->request->chain[0].bytes);
+	struct hash hash =
+	        hash_of(exchange->request->chain[0].der, exchange->request->chain[0].bytes);
 
 	for (size_t i = 0; i < gateway->service_count; i++) {
-		if (memcmp(gateway->service[i].fingerprint.bytes, hash.bytes, sizeof(hash.bytes)) == 0) {
-			memcpy(gateway->serial, gateway->service[i].serial, sizeof(gateway->serial));
+		if (memcmp(gateway->service[i].fingerprint.bytes, hash.bytes, sizeof(hash.bytes)) ==
+		        0) {
+			memcpy(gateway->serial, gateway->service[i].serial,
+			        sizeof(gateway->serial));
 		}
 	}
 }
@@ -66,7 +84,7 @@ static void send_desired(struct center *center, struct gateway *gateway)
 
 	core_must(store_counter_get(center->store, "epoch", &epoch), "read the epoch");
 	hello = json_pack("{ss sI si}", "time", time_print(clock_wall_usec()).text, "epoch",
-		(json_int_t)(epoch > 0 ? epoch : 1), "heartbeat_sec", HEARTBEAT_SEC);
+	        (json_int_t)(epoch > 0 ? epoch : 1), "heartbeat_sec", HEARTBEAT_SEC);
 	registry_event(center, gateway, "hello", hello);
 	registry_event(center, gateway, "trust", trust);
 	policy = policies_event(center, registry_site(center, gateway->site));
@@ -111,10 +129,12 @@ struct report {
 
 static const struct json_field report_fields[] = {
 	{ "type", FIELD_TEXT, offsetof(struct report, type), true, 1, 15, NULL, NULL, false },
-	{ "id", FIELD_TEXT, offsetof(struct report, id), false, 1, ID_BYTES_MAX, NULL, NULL, false },
+	{ "id", FIELD_TEXT, offsetof(struct report, id), false, 1, ID_BYTES_MAX, NULL, NULL,
+	        false },
 	{ "reason", FIELD_TEXT, offsetof(struct report, reason), false, 0,
-		CONNECTION_REASON_BYTES_MAX - 1, NULL, NULL, false },
-	{ "version", FIELD_COUNT, offsetof(struct report, version), false, 0, 0, NULL, NULL, false },
+	        CONNECTION_REASON_BYTES_MAX - 1, NULL, NULL, false },
+	{ "version", FIELD_COUNT, offsetof(struct report, version), false, 0, 0, NULL, NULL,
+	        false },
 	{ 0 },
 };
 
@@ -125,7 +145,8 @@ struct reports {
 };
 
 static const struct json_field reports_fields[] = {
-	{ "reports", FIELD_LIST, offsetof(struct reports, list), true, 0, REPORTS_MAX, NULL, NULL, false },
+	{ "reports", FIELD_LIST, offsetof(struct reports, list), true, 0, REPORTS_MAX, NULL, NULL,
+	        false },
 	{ 0 },
 };
 
@@ -154,17 +175,20 @@ void device_report(struct exchange *exchange)
 	AUTO_JSON json_t *body = NULL;
 	struct err err = { 0 };
 	int r = json_read(exchange->request->body, exchange->request->body_bytes, reports_fields,
-		&reports, &body, &err);
+	        &reports, &body, &err);
 
 	/* All of a message or nothing of it: first read through, then acted on. */
 	for (int pass = 0; r == 0 && pass < 2; pass++) {
 		for (size_t i = 0; r == 0 && i < json_array_size(reports.list); i++) {
 			struct report report = { 0 };
 
-			r = json_item_fields(reports.list, "reports", i, report_fields, &report, &err);
+			r = json_item_fields(
+			        reports.list, "reports", i, report_fields, &report, &err);
 			if (r == 0 && take_report(exchange, &report, pass == 0) != 0) {
 				r = err_set(&err, 1,
-					"reports[%zu]: type must be armed, up, refused, closed (with an id) or policy", i);
+				        "reports[%zu]: type must be armed, up, refused, closed "
+				        "(with an id) or policy",
+				        i);
 			}
 		}
 	}
@@ -182,15 +206,15 @@ struct journal {
 
 static const struct json_field journal_fields[] = {
 	{ "first", FIELD_COUNT, offsetof(struct journal, first), true, 1, 0, NULL, NULL, false },
-	{ "records", FIELD_LIST, offsetof(struct journal, records), true, 1, JOURNAL_BATCH_COUNT_MAX, NULL,
-		NULL, false },
+	{ "records", FIELD_LIST, offsetof(struct journal, records), true, 1,
+	        JOURNAL_BATCH_COUNT_MAX, NULL, NULL, false },
 	{ 0 },
 };
 
 /* One link of the gateway's chain. Outcome 1: it does not follow; 2: it was sent before and is the
  * same; 3: not a link. */
 static int take_link(struct center *center, struct chain *chain, const struct gateway *gateway,
-	const struct buf *link, struct err *err)
+        const struct buf *link, struct err *err)
 {
 	struct store_journal_record row = { 0 };
 	struct chain_link parsed;
@@ -218,7 +242,7 @@ static int compare_link(void *context, const void *row)
 	const struct store_journal_record *stored = row;
 
 	same->found = stored->bytes.count == same->link->count &&
-		memcmp(stored->bytes.bytes, same->link->bytes, same->link->count) == 0;
+	              memcmp(stored->bytes.bytes, same->link->bytes, same->link->count) == 0;
 	return 0;
 }
 
@@ -232,8 +256,8 @@ static bool is_stored(struct center *center, const struct gateway *gateway, cons
 		return false;
 	}
 	core_must(store_journal_record_list(
-				  center->store, gateway->name, parsed.seq, 1, compare_link, &same),
-		"read the journal");
+	                  center->store, gateway->name, parsed.seq, 1, compare_link, &same),
+	        "read the journal");
 	return same.found;
 }
 
@@ -244,13 +268,13 @@ static void answer_expected(struct exchange *exchange, const struct chain *chain
 	AUTO_BUF struct buf bytes = BUF(JSON_BYTES_MAX);
 
 	snprintf(detail, sizeof(detail), "%s", text);
-	body = json_pack("{ss si ss sI}", "title", "Conflict", "status", 409, "detail", detail, "expected",
-		(json_int_t)(chain->count + 1));
+	body = json_pack("{ss si ss sI}", "title", "Conflict", "status", 409, "detail", detail,
+	        "expected", (json_int_t)(chain->count + 1));
 	json_print(body, &bytes);
 	json_decref(body);
 	ledger_append(exchange->center, ({
 		struct record *record =
-			ledger_record(exchange->center, "journal.refused", exchange->gateway->name);
+		        ledger_record(exchange->center, "journal.refused", exchange->gateway->name);
 
 		record_text(record, "reason", text);
 		record_number(record, "expected", (int64_t)chain->count + 1);
@@ -274,12 +298,12 @@ static void keep_journal(struct exchange *exchange, const struct chain *chain, u
 	memcpy(row.head, chain->head.bytes, HASH_BYTES);
 	core_must(store_journal_put(center->store, &row), "keep a journal's head");
 	exchange->gateway->journal = chain->count;
-	answer_leaf(exchange, 200, leaf,
-		json_pack("{sI}", "acknowledged", (json_int_t)chain->count));
+	answer_leaf(
+	        exchange, 200, leaf, json_pack("{sI}", "acknowledged", (json_int_t)chain->count));
 }
 
-static int take_links(struct exchange *exchange, struct journal *journal, struct chain *chain,
-	struct err *err)
+static int take_links(
+        struct exchange *exchange, struct journal *journal, struct chain *chain, struct err *err)
 {
 	int r = 0;
 
@@ -287,15 +311,18 @@ static int take_links(struct exchange *exchange, struct journal *journal, struct
 		AUTO_BUF struct buf link = BUF(CHAIN_LINK_BYTES_MAX);
 		const char *text;
 
-		r = json_item_string(journal->records, "records", i, 2 * CHAIN_LINK_BYTES_MAX, &text, err);
+		r = json_item_string(
+		        journal->records, "records", i, 2 * CHAIN_LINK_BYTES_MAX, &text, err);
 		if (r == 0 && base64_parse(text, strlen(text), &link) != 0) {
 			r = err_set(err, 3, "records[%zu]: is not base64", i);
 		}
 		if (r == 0 && journal->first + i <= chain->count) {
-			r = is_stored(exchange->center, exchange->gateway, &link) ?
-				0 :
-				err_set(err, 1, "record %llu is another than the one that was sent before",
-					(unsigned long long)(journal->first + i));
+			r = is_stored(exchange->center, exchange->gateway, &link)
+			            ? 0
+			            : err_set(err, 1,
+			                      "record %llu is another than the one that was sent "
+			                      "before",
+			                      (unsigned long long)(journal->first + i));
 		} else if (r == 0) {
 			r = take_link(exchange->center, chain, exchange->gateway, &link, err);
 		}
@@ -312,7 +339,7 @@ void device_journal(struct exchange *exchange)
 	AUTO_JSON json_t *body = NULL;
 	struct err err = { 0 };
 	int r = json_read(exchange->request->body, exchange->request->body_bytes, journal_fields,
-		&journal, &body, &err);
+	        &journal, &body, &err);
 
 	if (r != 0) {
 		answer_problem(exchange, 400, "%s", err.text);
@@ -332,7 +359,7 @@ void device_journal(struct exchange *exchange)
 		keep_journal(exchange, &chain, before.count + 1);
 	} else if (r == 0) {
 		answer_leaf(exchange, 200, center->tree.size > 0 ? center->tree.size - 1 : 0,
-			json_pack("{sI}", "acknowledged", (json_int_t)chain.count));
+		        json_pack("{sI}", "acknowledged", (json_int_t)chain.count));
 	} else {
 		answer_expected(exchange, &chain, err.text);
 	}
@@ -355,11 +382,11 @@ void device_connect(struct exchange *exchange)
 void device_cut(struct exchange *exchange)
 {
 	const struct connection_row *row =
-		connection_find(exchange->center->machine, exchange->parameter);
+	        connection_find(exchange->center->machine, exchange->parameter);
 
 	/* Another's connection does not exist for this gateway (A20, A30). */
 	if (!row || (!text_equal(row->grant.initiator.gateway, exchange->gateway->name) &&
-					!text_equal(row->grant.responder.gateway, exchange->gateway->name))) {
+	                    !text_equal(row->grant.responder.gateway, exchange->gateway->name))) {
 		answer_problem(exchange, 404, "there is no such live connection");
 		return;
 	}
@@ -375,8 +402,7 @@ void device_connections(struct exchange *exchange)
 {
 	json_t *items = json_array();
 
-	connection_list(
-		exchange->center->machine, NULL, exchange->gateway->name, add_live, items);
+	connection_list(exchange->center->machine, NULL, exchange->gateway->name, add_live, items);
 	answer_json(exchange, 200, json_pack("{so sn}", "items", items, "next"));
 }
 
@@ -391,12 +417,12 @@ void device_consistency(struct exchange *exchange)
 	int r;
 
 	if (exchange_number(exchange, "from", 0, INT64_MAX, &from) != 0 ||
-		exchange_number(exchange, "to", center->checkpoint_size, INT64_MAX, &to) != 0) {
+	        exchange_number(exchange, "to", center->checkpoint_size, INT64_MAX, &to) != 0) {
 		return;
 	}
 	if (to > center->tree.size || from > to) {
 		answer_problem(exchange, 400, "from, to: the ledger has %llu records",
-			(unsigned long long)center->tree.size);
+		        (unsigned long long)center->tree.size);
 		return;
 	}
 	r = merkle_prove_consistency(&nodes, from, to, &proof, &err);

@@ -22,9 +22,9 @@
 static int check_label(struct exchange *exchange)
 {
 	if (*exchange->parameter &&
-		!text_equal(exchange->parameter, exchange->center->config.provider)) {
+	        !text_equal(exchange->parameter, exchange->center->config.provider)) {
 		answer_problem(exchange, 404, "this center is of the provider \"%s\"",
-			exchange->center->config.provider);
+		        exchange->center->config.provider);
 		return 1;
 	}
 	return 0;
@@ -38,7 +38,7 @@ void enrol_cacerts(struct exchange *exchange)
 
 	if (check_label(exchange) == 0) {
 		est_certs_print(certs, 2, &body);
-		answer_bytes(exchange, 200, EST_TYPE_CERTS, body.bytes, body.count);
+		answer_base64(exchange, EST_TYPE_CERTS, body.bytes, body.count);
 	}
 }
 
@@ -48,7 +48,7 @@ void enrol_csrattrs(struct exchange *exchange)
 
 	if (check_label(exchange) == 0) {
 		est_csrattrs_print(&body);
-		answer_bytes(exchange, 200, EST_TYPE_CSRATTRS, body.bytes, body.count);
+		answer_base64(exchange, EST_TYPE_CSRATTRS, body.bytes, body.count);
 	}
 }
 
@@ -58,9 +58,11 @@ static int identify(struct exchange *exchange, unsigned kinds)
 	struct center *center = exchange->center;
 	struct err err = { 0 };
 
-	if (trust_peer(center, exchange->request, kinds, &exchange->gateway, &exchange->kind, &err) != 0) {
+	if (trust_peer(center, exchange->request, kinds, &exchange->gateway, &exchange->kind,
+	            &err) != 0) {
 		exchange->gateway = NULL;
-		answer_problem(exchange, exchange->request->chain_count > 0 ? 403 : 401, "%s", err.text);
+		answer_problem(
+		        exchange, exchange->request->chain_count > 0 ? 403 : 401, "%s", err.text);
 		return 1;
 	}
 	center->actor_type = "gateway";
@@ -75,7 +77,7 @@ static bool key_blocked(void *context, struct key_hash hash)
 	struct store_certificate row = { 0 };
 	int r = store_certificate_get_key(exchange->center->store, hash.bytes, &row);
 	bool blocked = r == 0 && (row.tier != 2 || row.revoked_usec > 0 ||
-								 !text_equal(row.gateway, exchange->gateway->name));
+	                                 !text_equal(row.gateway, exchange->gateway->name));
 
 	core_must(r < 0 ? r : 0, "look for a key");
 	store_row_clear(STORE_CERTIFICATE, &row);
@@ -87,7 +89,8 @@ static int read_csr(struct exchange *exchange, struct csr **ret_csr)
 	struct issue_names names;
 	struct csr_wanted wanted;
 	struct err err = { 0 };
-	int r = est_csr_parse(exchange->request->body, exchange->request->body_bytes, ret_csr, &err);
+	int r = est_csr_parse(
+	        exchange->request->body, exchange->request->body_bytes, ret_csr, &err);
 
 	if (r == 0) {
 		issue_wanted(exchange->center, exchange->gateway, &names, &wanted);
@@ -118,8 +121,8 @@ static int check_information(struct exchange *exchange)
 	same = text_equal(row.information, information);
 	store_row_clear(STORE_PROCEDURE, &row);
 	if (!same) {
-		answer_problem(
-			exchange, 403, "Sekisho-Device-Information: is not the one of the registration");
+		answer_problem(exchange, 403,
+		        "Sekisho-Device-Information: is not the one of the registration");
 		return 1;
 	}
 	return 0;
@@ -133,7 +136,8 @@ static struct hash hash_of_csr(const struct csr *csr)
 	return hash_of(der, count);
 }
 
-static void new_enrolment(struct exchange *exchange, const struct csr *csr, struct store_enrolment *row)
+static void new_enrolment(
+        struct exchange *exchange, const struct csr *csr, struct store_enrolment *row)
 {
 	struct center *center = exchange->center;
 	struct record *record;
@@ -162,7 +166,7 @@ static void answer_cert(struct exchange *exchange, const struct cert *cert)
 	AUTO_BUF struct buf body = BUF(8 * CERT_DER_BYTES_MAX);
 
 	est_certs_print(&cert, 1, &body);
-	answer_bytes(exchange, 200, EST_TYPE_CERTS, body.bytes, body.count);
+	answer_base64(exchange, EST_TYPE_CERTS, body.bytes, body.count);
 }
 
 /* The answer got lost: the same certificate once more. */
@@ -174,7 +178,8 @@ static void answer_again(struct exchange *exchange, const struct store_enrolment
 	int r = store_certificate_get(exchange->center->store, 2, row->certificate_serial, &stored);
 
 	core_must(r, "read a certificate");
-	core_must(cert_parse(stored.der.bytes, stored.der.count, &cert, &err), "read a certificate");
+	core_must(
+	        cert_parse(stored.der.bytes, stored.der.count, &cert, &err), "read a certificate");
 	if (stored.revoked_usec > 0) {
 		answer_problem(exchange, 403, "the certificate for this request was revoked");
 	} else {
@@ -238,7 +243,7 @@ static void enrol(struct exchange *exchange)
 		return;
 	}
 	if (procedure_check(exchange->gateway->steps, PROCEDURE_REQUESTED, &err) ==
-		PROCEDURE_OUT_OF_ORDER) {
+	        PROCEDURE_OUT_OF_ORDER) {
 		answer_problem(exchange, 409, "%s", err.text);
 		return;
 	}
@@ -274,7 +279,7 @@ static void renew(struct exchange *exchange)
 void enrol_simplereenroll(struct exchange *exchange)
 {
 	if (check_label(exchange) != 0 ||
-		identify(exchange, CERT_SET(CERT_DEVICE) | CERT_SET(CERT_SERVICE)) != 0) {
+	        identify(exchange, CERT_SET(CERT_DEVICE) | CERT_SET(CERT_SERVICE)) != 0) {
 		return;
 	}
 	/* After an expiry the device certificate starts again from a person's approval. */

@@ -12,11 +12,12 @@ static json_t *print_enrolment(const struct store_enrolment *row)
 	json_t *json;
 
 	hex_print(row->csr_hash, STORE_HASH_BYTES, hash);
-	json = json_pack("{ss ss ss ss ss}", "id", row->id, "gateway", row->gateway, "state", row->state,
-		"created", time_print(row->created_usec).text, "csr_sha256", hash);
+	json = json_pack("{ss ss ss ss ss}", "id", row->id, "gateway", row->gateway, "state",
+	        row->state, "created", time_print(row->created_usec).text, "csr_sha256", hash);
 	if (*row->decided_by) {
 		json_object_set_new(json, "decided_by", json_string(row->decided_by));
-		json_object_set_new(json, "decided", json_string(time_print(row->decided_usec).text));
+		json_object_set_new(
+		        json, "decided", json_string(time_print(row->decided_usec).text));
 	}
 	if (*row->certificate_serial) {
 		json_object_set_new(json, "serial", json_string(row->certificate_serial));
@@ -37,9 +38,9 @@ void enrolments_list(struct exchange *exchange)
 	struct list list;
 
 	if (list_begin(exchange, &list) == 0) {
-		core_must(store_enrolment_list(
-					  exchange->center->store, list.after, list.limit, add_enrolment, &list),
-			"list enrolments");
+		core_must(store_enrolment_list(exchange->center->store, list.after, list.limit,
+		                  add_enrolment, &list),
+		        "list enrolments");
 		list_end(&list);
 	}
 }

@@ -23,7 +23,7 @@ static int add_entry(void *context, const void *data)
 	/* The record to be read, and its bytes to be hashed. */
 	base64_add(&entry, row->bytes.bytes, row->bytes.count);
 	item = json_pack("{sI so ss ss}", "leaf", (json_int_t)row->leaf, "record", record, "hash",
-		buf_text(&hash_text), "entry", buf_text(&entry));
+	        buf_text(&hash_text), "entry", buf_text(&entry));
 	list_add(list, key, item);
 	return 0;
 }
@@ -34,15 +34,15 @@ void ledger_entries(struct exchange *exchange)
 	uint64_t from, next;
 
 	if (exchange_number(exchange, "from", 0, INT64_MAX, &from) != 0 ||
-		list_begin(exchange, &list) != 0) {
+	        list_begin(exchange, &list) != 0) {
 		return;
 	}
 	/* The cursor of the last page is the next leaf. */
 	if (*list.after && unsigned_parse(list.after, INT64_MAX, &next) == 0) {
 		from = next;
 	}
-	core_must(
-		store_leaf_list(exchange->center->store, from, list.limit, add_entry, &list), "read records");
+	core_must(store_leaf_list(exchange->center->store, from, list.limit, add_entry, &list),
+	        "read records");
 	list_end(&list);
 }
 
@@ -63,7 +63,7 @@ void ledger_proof(struct exchange *exchange)
 	ledger_publish(center);
 	if (leaf >= center->checkpoint_size) {
 		answer_problem(exchange, 404, "leaf: the newest checkpoint covers %llu records",
-			(unsigned long long)center->checkpoint_size);
+		        (unsigned long long)center->checkpoint_size);
 		return;
 	}
 	r = merkle_prove_inclusion(&nodes, leaf, center->checkpoint_size, &proof, &err);
@@ -76,9 +76,9 @@ void ledger_proof(struct exchange *exchange)
 		json_array_append_new(list, json_string(buf_text(&text)));
 	}
 	answer_json(exchange, 200,
-		json_pack("{sI sI so ss}", "leaf", (json_int_t)leaf, "size",
-			(json_int_t)center->checkpoint_size, "proof", list, "checkpoint",
-			center->checkpoint_note ? center->checkpoint_note : ""));
+	        json_pack("{sI sI so ss}", "leaf", (json_int_t)leaf, "size",
+	                (json_int_t)center->checkpoint_size, "proof", list, "checkpoint",
+	                center->checkpoint_note ? center->checkpoint_note : ""));
 }
 
 void ledger_raise_epoch(struct exchange *exchange)
@@ -89,5 +89,5 @@ void ledger_raise_epoch(struct exchange *exchange)
 
 	record_number(record, "epoch", (int64_t)epoch);
 	answer_leaf(exchange, 200, ledger_append(center, record),
-		json_pack("{sI}", "epoch", (json_int_t)epoch));
+	        json_pack("{sI}", "epoch", (json_int_t)epoch));
 }

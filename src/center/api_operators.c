@@ -13,9 +13,10 @@ struct new_operator {
 
 static const struct json_field fields[] = {
 	{ "name", FIELD_NAME, offsetof(struct new_operator, name), true, 0, 0, NULL, NULL, false },
-	{ "roles", FIELD_LIST, offsetof(struct new_operator, roles), true, 1, ROLES_COUNT_MAX, NULL, NULL,
-		false },
-	{ "days", FIELD_COUNT, offsetof(struct new_operator, days), false, 1, 366, NULL, NULL, false },
+	{ "roles", FIELD_LIST, offsetof(struct new_operator, roles), true, 1, ROLES_COUNT_MAX, NULL,
+	        NULL, false },
+	{ "days", FIELD_COUNT, offsetof(struct new_operator, days), false, 1, 366, NULL, NULL,
+	        false },
 	{ 0 },
 };
 
@@ -35,7 +36,8 @@ static int join_roles(json_t *list, char *out, size_t out_bytes, struct err *err
 		if (used + strlen(text) + 2 > out_bytes || strchr(text, ' ')) {
 			return err_set(err, 1, "roles[%zu]: is not a role", i);
 		}
-		used += (size_t)snprintf(out + used, out_bytes - used, "%s%s", i > 0 ? " " : "", text);
+		used += (size_t)snprintf(
+		        out + used, out_bytes - used, "%s%s", i > 0 ? " " : "", text);
 	}
 	return roles_parse(out, &roles, err) != 0 ? err_wrap(err, 1, "roles") : 0;
 }
@@ -49,8 +51,8 @@ void operators_post(struct exchange *exchange)
 	struct token_text token;
 	struct record *record;
 	struct err err = { 0 };
-	int r = json_read(exchange->request->body, exchange->request->body_bytes, fields, &wanted, &body,
-		&err);
+	int r = json_read(exchange->request->body, exchange->request->body_bytes, fields, &wanted,
+	        &body, &err);
 
 	if (r == 0) {
 		r = join_roles(wanted.roles, row.roles, sizeof(row.roles), &err);
@@ -62,7 +64,8 @@ void operators_post(struct exchange *exchange)
 	r = store_operator_get(center->store, wanted.name, &known);
 	core_must(r < 0 ? r : 0, "look for an operator");
 	if (r == 0) {
-		answer_problem(exchange, 409, "name: there is an operator \"%s\" already", wanted.name);
+		answer_problem(
+		        exchange, 409, "name: there is an operator \"%s\" already", wanted.name);
 		return;
 	}
 	memcpy(row.name, wanted.name, sizeof(row.name));
@@ -74,8 +77,8 @@ void operators_post(struct exchange *exchange)
 	ledger_begin(center);
 	core_must(store_operator_put(center->store, &row), "keep an operator");
 	answer_leaf(exchange, 201, ledger_append(center, record),
-		json_pack("{ss ss ss}", "name", row.name, "token", token.text, "expires",
-			time_print(row.expires_usec).text));
+	        json_pack("{ss ss ss}", "name", row.name, "token", token.text, "expires",
+	                time_print(row.expires_usec).text));
 	mem_wipe(&token, sizeof(token));
 }
 
@@ -84,8 +87,9 @@ static int add_operator(void *context, const void *data)
 	const struct store_operator *row = data;
 
 	list_add(context, row->name,
-		json_pack("{ss ss ss ss}", "name", row->name, "roles", row->roles, "created",
-			time_print(row->created_usec).text, "expires", time_print(row->expires_usec).text));
+	        json_pack("{ss ss ss ss}", "name", row->name, "roles", row->roles, "created",
+	                time_print(row->created_usec).text, "expires",
+	                time_print(row->expires_usec).text));
 	return 0;
 }
 
@@ -94,9 +98,9 @@ void operators_list(struct exchange *exchange)
 	struct list list;
 
 	if (list_begin(exchange, &list) == 0) {
-		core_must(store_operator_list(
-					  exchange->center->store, list.after, list.limit, add_operator, &list),
-			"list operators");
+		core_must(store_operator_list(exchange->center->store, list.after, list.limit,
+		                  add_operator, &list),
+		        "list operators");
 		list_end(&list);
 	}
 }
@@ -113,11 +117,12 @@ void operators_delete(struct exchange *exchange)
 		return;
 	}
 	if (text_equal(row.name, exchange->operator_name)) {
-		answer_problem(exchange, 409, "nobody can take away the own token: ask another provider");
+		answer_problem(
+		        exchange, 409, "nobody can take away the own token: ask another provider");
 		return;
 	}
 	ledger_begin(center);
 	core_must(store_operator_delete(center->store, row.name), "delete an operator");
 	answer_leaf(exchange, 200,
-		ledger_append(center, ledger_record(center, "operator.removed", row.name)), NULL);
+	        ledger_append(center, ledger_record(center, "operator.removed", row.name)), NULL);
 }

@@ -15,11 +15,12 @@ struct new_organization {
 };
 
 static const struct json_field organization_fields[] = {
-	{ "name", FIELD_NAME, offsetof(struct new_organization, name), true, 0, 0, NULL, NULL, false },
-	{ "kind", FIELD_TEXT, offsetof(struct new_organization, kind), true, 1, STORE_WORD_BYTES_MAX, NULL,
-		NULL, false },
-	{ "title", FIELD_TEXT, offsetof(struct new_organization, title), false, 0, STORE_TEXT_BYTES_MAX,
-		NULL, NULL, false },
+	{ "name", FIELD_NAME, offsetof(struct new_organization, name), true, 0, 0, NULL, NULL,
+	        false },
+	{ "kind", FIELD_TEXT, offsetof(struct new_organization, kind), true, 1,
+	        STORE_WORD_BYTES_MAX, NULL, NULL, false },
+	{ "title", FIELD_TEXT, offsetof(struct new_organization, title), false, 0,
+	        STORE_TEXT_BYTES_MAX, NULL, NULL, false },
 	{ 0 },
 };
 
@@ -36,13 +37,15 @@ void organizations_post(struct exchange *exchange)
 		return;
 	}
 	if (organization_kind_parse(wanted.kind, &kind) != 0) {
-		answer_problem(exchange, 400, "kind: there is no kind of organization \"%s\"", wanted.kind);
+		answer_problem(exchange, 400, "kind: there is no kind of organization \"%s\"",
+		        wanted.kind);
 		return;
 	}
 	r = store_organization_get(center->store, wanted.name, &known);
 	core_must(r < 0 ? r : 0, "look for an organization");
 	if (r == 0) {
-		answer_problem(exchange, 409, "name: there is an organization \"%s\" already", wanted.name);
+		answer_problem(exchange, 409, "name: there is an organization \"%s\" already",
+		        wanted.name);
 		return;
 	}
 	memcpy(row.name, wanted.name, sizeof(row.name));
@@ -61,7 +64,7 @@ static int add_organization(void *context, const void *data)
 	const struct store_organization *row = data;
 
 	list_add(context, row->name,
-		json_pack("{ss ss ss}", "name", row->name, "kind", row->kind, "title", row->title));
+	        json_pack("{ss ss ss}", "name", row->name, "kind", row->kind, "title", row->title));
 	return 0;
 }
 
@@ -70,9 +73,9 @@ void organizations_list(struct exchange *exchange)
 	struct list list;
 
 	if (list_begin(exchange, &list) == 0) {
-		core_must(store_organization_list(
-					  exchange->center->store, list.after, list.limit, add_organization, &list),
-			"list organizations");
+		core_must(store_organization_list(exchange->center->store, list.after, list.limit,
+		                  add_organization, &list),
+		        "list organizations");
 		list_end(&list);
 	}
 }
@@ -85,10 +88,10 @@ struct new_site {
 
 static const struct json_field site_fields[] = {
 	{ "name", FIELD_NAME, offsetof(struct new_site, name), true, 0, 0, NULL, NULL, false },
-	{ "organization", FIELD_NAME, offsetof(struct new_site, organization), true, 0, 0, NULL, NULL,
-		false },
-	{ "owner_spki", FIELD_BASE64, offsetof(struct new_site, owner_spki), true, 1, 1024, NULL, NULL,
-		false },
+	{ "organization", FIELD_NAME, offsetof(struct new_site, organization), true, 0, 0, NULL,
+	        NULL, false },
+	{ "owner_spki", FIELD_BASE64, offsetof(struct new_site, owner_spki), true, 1, 1024, NULL,
+	        NULL, false },
 	{ 0 },
 };
 
@@ -102,14 +105,14 @@ static int check_site(struct exchange *exchange, const struct new_site *wanted)
 
 	if (r != 0 || !key_is_p256(key)) {
 		answer_problem(exchange, 400, "owner_spki: %s",
-			r != 0 ? err.text : "must be a P-256 key, as seals are ES256");
+		        r != 0 ? err.text : "must be a P-256 key, as seals are ES256");
 		return 1;
 	}
 	r = store_organization_get(center->store, wanted->organization, &organization);
 	core_must(r < 0 ? r : 0, "look for an organization");
 	if (r != 0) {
 		answer_problem(exchange, 400, "organization: there is no organization \"%s\"",
-			wanted->organization);
+		        wanted->organization);
 		return 1;
 	}
 	if (registry_site(center, wanted->name)) {
@@ -155,17 +158,17 @@ static int add_site(void *context, const void *data)
 	json_t *item;
 
 	if (!(list->exchange->roles.set & ROLE_AUDITOR) &&
-		!roles_of_site(&list->exchange->roles, row->name)) {
+	        !roles_of_site(&list->exchange->roles, row->name)) {
 		return 0;
 	}
 	base64_add(&spki, row->owner_spki.bytes, row->owner_spki.count);
 	item = json_pack("{ss ss ss}", "name", row->name, "organization", row->organization,
-		"owner_spki", buf_text(&spki));
+	        "owner_spki", buf_text(&spki));
 	json_object_set_new(item, "gateway",
-		site && site->gateway ? json_string(site->gateway->name) : json_null());
+	        site && site->gateway ? json_string(site->gateway->name) : json_null());
 	json_object_set_new(item, "policy_version",
-		json_integer(
-			site && site->policy ? (json_int_t)site_policy_version(site->policy) : (json_int_t)0));
+	        json_integer(site && site->policy ? (json_int_t)site_policy_version(site->policy)
+	                                          : (json_int_t)0));
 	list_add(list, row->name, item);
 	return 0;
 }
@@ -175,9 +178,9 @@ void sites_list(struct exchange *exchange)
 	struct list list;
 
 	if (list_begin(exchange, &list) == 0) {
-		core_must(
-			store_site_list(exchange->center->store, list.after, list.limit, add_site, &list),
-			"list sites");
+		core_must(store_site_list(
+		                  exchange->center->store, list.after, list.limit, add_site, &list),
+		        "list sites");
 		list_end(&list);
 	}
 }

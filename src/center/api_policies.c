@@ -18,8 +18,8 @@ void policies_post_provider(struct exchange *exchange)
 		return;
 	}
 	answer_leaf(exchange, 201, leaf,
-		json_pack("{sI}", "version",
-			(json_int_t)provider_policy_version(exchange->center->provider_policy)));
+	        json_pack("{sI}", "version",
+	                (json_int_t)provider_policy_version(exchange->center->provider_policy)));
 }
 
 void policies_get_provider(struct exchange *exchange)
@@ -31,9 +31,9 @@ void policies_get_provider(struct exchange *exchange)
 		return;
 	}
 	answer_json(exchange, 200,
-		json_pack("{sI ss}", "version",
-			(json_int_t)provider_policy_version(center->provider_policy), "policy",
-			center->provider_policy_text));
+	        json_pack("{sI ss}", "version",
+	                (json_int_t)provider_policy_version(center->provider_policy), "policy",
+	                center->provider_policy_text));
 }
 
 /* Another site's policy is not there for a site's token. */
@@ -42,7 +42,7 @@ static struct site_entry *find_site(struct exchange *exchange)
 	struct site_entry *site = registry_site(exchange->center, exchange->parameter);
 
 	if (!site || (!(exchange->roles.set & ROLE_AUDITOR) &&
-					 !roles_of_site(&exchange->roles, exchange->parameter))) {
+	                     !roles_of_site(&exchange->roles, exchange->parameter))) {
 		answer_problem(exchange, 404, "there is no such site");
 		return NULL;
 	}
@@ -65,7 +65,7 @@ void policies_post_site(struct exchange *exchange)
 		return;
 	}
 	answer_leaf(exchange, 201, leaf,
-		json_pack("{sI}", "version", (json_int_t)site_policy_version(site->policy)));
+	        json_pack("{sI}", "version", (json_int_t)site_policy_version(site->policy)));
 }
 
 void policies_get_site(struct exchange *exchange)
@@ -80,6 +80,6 @@ void policies_get_site(struct exchange *exchange)
 		return;
 	}
 	answer_json(exchange, 200,
-		json_pack("{sI ss}", "version", (json_int_t)site_policy_version(site->policy), "policy",
-			site->policy_text));
+	        json_pack("{sI ss}", "version", (json_int_t)site_policy_version(site->policy),
+	                "policy", site->policy_text));
 }

@@ -16,8 +16,8 @@
 static bool is_party(const struct exchange *exchange, const struct store_procedure *row)
 {
 	return (exchange->roles.set & (ROLE_PROVIDER | ROLE_AUDITOR | ROLE_DEVICE_CA)) ||
-		roles_of_site(&exchange->roles, row->site) ||
-		(*row->maker && roles_of_maker(&exchange->roles, row->maker));
+	       roles_of_site(&exchange->roles, row->site) ||
+	       (*row->maker && roles_of_maker(&exchange->roles, row->maker));
 }
 
 /* Outcome 1: answered. */
@@ -28,15 +28,16 @@ static int get_procedure(struct exchange *exchange, struct store_procedure *row)
 	core_must(r < 0 ? r : 0, "read a procedure");
 	if (r != 0 || !is_party(exchange, row)) {
 		store_row_clear(STORE_PROCEDURE, row);
-		answer_problem(exchange, 404, "there is no procedure of a gateway \"%s\"", exchange->parameter);
+		answer_problem(exchange, 404, "there is no procedure of a gateway \"%s\"",
+		        exchange->parameter);
 		return 1;
 	}
 	return 0;
 }
 
 /* Does the step and answers. `record` is adopted; NULL: the plain one. */
-static void do_step(struct exchange *exchange, struct store_procedure *row, enum procedure_step step,
-	struct record *record)
+static void do_step(struct exchange *exchange, struct store_procedure *row,
+        enum procedure_step step, struct record *record)
 {
 	struct err err = { 0 };
 	uint64_t leaf = 0;
@@ -58,7 +59,7 @@ static void do_step(struct exchange *exchange, struct store_procedure *row, enum
 /* For a step that changes the row: whether it may be done, before anything is changed. Outcome 1:
  * answered (out of order, or done already). */
 static int check_step(
-	struct exchange *exchange, const struct store_procedure *row, enum procedure_step step)
+        struct exchange *exchange, const struct store_procedure *row, enum procedure_step step)
 {
 	struct err err = { 0 };
 	char letter[2] = { procedure_letter(step), '\0' };
@@ -68,7 +69,7 @@ static int check_step(
 		answer_problem(exchange, 409, "%s", err.text);
 	} else if (r == PROCEDURE_DONE_ALREADY) {
 		answer_leaf(exchange, 200, steps_leaf(exchange->center, row->gateway, step),
-			json_pack("{ss}", "step", letter));
+		        json_pack("{ss}", "step", letter));
 	}
 	return r != 0;
 }
@@ -83,10 +84,10 @@ static const struct json_field join_fields[] = {
 	{ 0 },
 };
 
-/* The row of a gateway that is new, or of one that the same site has applied for or ordered. Outcome
- * 1: answered. */
+/* The row of a gateway that is new, or of one that the same site has applied for or ordered.
+ * Outcome 1: answered. */
 static int begin_procedure(struct exchange *exchange, const char *gateway, const char *site,
-	struct store_procedure *row)
+        struct store_procedure *row)
 {
 	struct center *center = exchange->center;
 	char identity[CERT_IDENTITY_BYTES_MAX];
@@ -97,7 +98,8 @@ static int begin_procedure(struct exchange *exchange, const char *gateway, const
 		return 1;
 	}
 	if (cert_identity_print(gateway, center->config.provider, identity) != 0) {
-		answer_problem(exchange, 400, "gateway: is not a name that can stand in a certificate");
+		answer_problem(
+		        exchange, 400, "gateway: is not a name that can stand in a certificate");
 		return 1;
 	}
 	r = store_procedure_get(center->store, gateway, row);
@@ -121,7 +123,7 @@ void procedures_post(struct exchange *exchange)
 	struct store_procedure row = { 0 };
 
 	if (exchange_body(exchange, join_fields, &joining) != 0 ||
-		begin_procedure(exchange, joining.gateway, joining.site, &row) != 0) {
+	        begin_procedure(exchange, joining.gateway, joining.site, &row) != 0) {
 		return;
 	}
 	do_step(exchange, &row, PROCEDURE_JOIN, NULL);
@@ -148,16 +150,16 @@ void procedures_purchase(struct exchange *exchange)
 		return;
 	}
 	/* b before a: then the site has to be named, because nobody has said it yet. */
-	r = *purchase.site ? begin_procedure(exchange, exchange->parameter, purchase.site, &row) :
-						 get_procedure(exchange, &row);
+	r = *purchase.site ? begin_procedure(exchange, exchange->parameter, purchase.site, &row)
+	                   : get_procedure(exchange, &row);
 	if (r != 0) {
 		return;
 	}
 	if (!roles_of_site(&exchange->roles, row.site)) {
 		answer_problem(exchange, 403, "only the site \"%s\" orders its gateway", row.site);
 	} else if (!trust_maker(exchange->center, purchase.maker, clock_wall_usec())) {
-		answer_problem(
-			exchange, 409, "maker: \"%s\" is not an accredited maker now", purchase.maker);
+		answer_problem(exchange, 409, "maker: \"%s\" is not an accredited maker now",
+		        purchase.maker);
 	} else if (check_step(exchange, &row, PROCEDURE_PURCHASE) == 0) {
 		memcpy(row.maker, purchase.maker, sizeof(row.maker));
 		do_step(exchange, &row, PROCEDURE_PURCHASE, NULL);
@@ -171,20 +173,20 @@ struct registration {
 
 static const struct json_field register_fields[] = {
 	{ "information", FIELD_STRING, offsetof(struct registration, information), true, 1,
-		JWS_SMALL_BYTES_MAX, NULL, NULL, false },
+	        JWS_SMALL_BYTES_MAX, NULL, NULL, false },
 	{ 0 },
 };
 
 /* Outcome 1: answered. */
 static int open_information(struct exchange *exchange, const struct store_procedure *row,
-	const char *jws, struct device_information *ret_information)
+        const char *jws, struct device_information *ret_information)
 {
 	struct center *center = exchange->center;
 	const struct key *keys[STATEMENT_KEYS_MAX];
 	struct store_procedure other = { 0 };
 	struct err err = { 0 };
 	size_t count = statement_set_keys(center->statements, STATEMENT_MAKER, row->maker,
-		STATEMENT_USE_DEVICE_INFORMATION, clock_wall_usec(), keys);
+	        STATEMENT_USE_DEVICE_INFORMATION, clock_wall_usec(), keys);
 	int r;
 
 	if (count == 0) {
@@ -196,15 +198,17 @@ static int open_information(struct exchange *exchange, const struct store_proced
 		return 1;
 	}
 	if (!text_equal(ret_information->maker, row->maker)) {
-		answer_problem(exchange, 400, "information: is of the maker \"%s\"", ret_information->maker);
+		answer_problem(exchange, 400, "information: is of the maker \"%s\"",
+		        ret_information->maker);
 		return 1;
 	}
 	r = store_procedure_get_serial(center->store, row->maker, ret_information->serial, &other);
 	core_must(r < 0 ? r : 0, "look for a serial");
 	store_row_clear(STORE_PROCEDURE, &other);
 	if (r == 0) {
-		answer_problem(exchange, 409, "information: the serial \"%s\" is registered already",
-			ret_information->serial);
+		answer_problem(exchange, 409,
+		        "information: the serial \"%s\" is registered already",
+		        ret_information->serial);
 		return 1;
 	}
 	return 0;
@@ -223,12 +227,13 @@ void procedures_register(struct exchange *exchange)
 		return;
 	}
 	if (!roles_of_maker(&exchange->roles, row.maker)) {
-		answer_problem(exchange, 403, "only the maker \"%s\" registers this gateway", row.maker);
-	} else if (json_read(exchange->request->body, exchange->request->body_bytes, register_fields,
-				   &registration, &body, &err) != 0) {
+		answer_problem(
+		        exchange, 403, "only the maker \"%s\" registers this gateway", row.maker);
+	} else if (json_read(exchange->request->body, exchange->request->body_bytes,
+	                   register_fields, &registration, &body, &err) != 0) {
 		answer_problem(exchange, 400, "%s", err.text);
 	} else if (check_step(exchange, &row, PROCEDURE_REGISTER) == 0 &&
-		open_information(exchange, &row, registration.information, &information) == 0) {
+	           open_information(exchange, &row, registration.information, &information) == 0) {
 		free(row.information);
 		row.information = mem_string(registration.information);
 		snprintf(row.device_serial, sizeof(row.device_serial), "%s", information.serial);
@@ -246,13 +251,13 @@ struct certificate_body {
 
 static const struct json_field certificate_fields[] = {
 	{ "certificate", FIELD_STRING, offsetof(struct certificate_body, certificate), true, 1,
-		4 * CERT_DER_BYTES_MAX, NULL, NULL, false },
+	        4 * CERT_DER_BYTES_MAX, NULL, NULL, false },
 	{ 0 },
 };
 
 /* The certificate against the device CA, its profile and the registration. Outcome 1: answered. */
 static int check_certificate(
-	struct exchange *exchange, const struct store_procedure *row, const struct cert *cert)
+        struct exchange *exchange, const struct store_procedure *row, const struct cert *cert)
 {
 	struct center *center = exchange->center;
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
@@ -260,12 +265,12 @@ static int check_certificate(
 	struct store_certificate known = { 0 };
 	struct key_hash hash = cert_key_hash(cert);
 	struct err err = { 0 };
-	int r = verify_cert(center->verifier, cert, NULL, 0, CERT_SET(CERT_DEVICE), clock_wall_usec(),
-		&err);
+	int r = verify_cert(
+	        center->verifier, cert, NULL, 0, CERT_SET(CERT_DEVICE), clock_wall_usec(), &err);
 
 	if (r == 0) {
-		r = seal_peek(row->information, strlen(row->information), DEVICE_INFORMATION_TYP, &payload,
-			NULL, &err);
+		r = seal_peek(row->information, strlen(row->information), DEVICE_INFORMATION_TYP,
+		        &payload, NULL, &err);
 	}
 	if (r == 0) {
 		r = device_information_parse(buf_text(&payload), payload.count, &information, &err);
@@ -281,17 +286,20 @@ static int check_certificate(
 	core_must(r < 0 ? r : 0, "look for a key");
 	store_row_clear(STORE_CERTIFICATE, &known);
 	if (r == 0 || registry_device(center, cert_fingerprint(cert))) {
-		answer_problem(exchange, 409, "certificate: this key or certificate is registered already");
+		answer_problem(exchange, 409,
+		        "certificate: this key or certificate is registered already");
 		return 1;
 	}
 	return 0;
 }
 
-static void keep_device_certificate(
-	struct center *center, const struct store_procedure *row, const struct cert *cert, uint64_t leaf)
+static void keep_device_certificate(struct center *center, const struct store_procedure *row,
+        const struct cert *cert, uint64_t leaf)
 {
-	struct store_certificate stored = { .tier = 1, .not_before_usec = cert_not_before_usec(cert),
-		.not_after_usec = cert_not_after_usec(cert), .leaf = leaf };
+	struct store_certificate stored = { .tier = 1,
+		.not_before_usec = cert_not_before_usec(cert),
+		.not_after_usec = cert_not_after_usec(cert),
+		.leaf = leaf };
 	struct key_hash hash = cert_key_hash(cert);
 
 	snprintf(stored.serial, sizeof(stored.serial), "%s", cert_serial(cert));
@@ -305,7 +313,7 @@ static void keep_device_certificate(
 }
 
 static void take_certificate(
-	struct exchange *exchange, struct store_procedure *row, const struct cert *cert)
+        struct exchange *exchange, struct store_procedure *row, const struct cert *cert)
 {
 	struct center *center = exchange->center;
 	struct key_hash fingerprint = cert_fingerprint(cert);
@@ -338,8 +346,8 @@ void procedures_certificate(struct exchange *exchange)
 	if (get_procedure(exchange, &row) != 0) {
 		return;
 	}
-	r = json_read(exchange->request->body, exchange->request->body_bytes, certificate_fields, &wanted,
-		&body, &err);
+	r = json_read(exchange->request->body, exchange->request->body_bytes, certificate_fields,
+	        &wanted, &body, &err);
 	if (r == 0) {
 		r = cert_parse(wanted.certificate, strlen(wanted.certificate), &cert, &err);
 		if (r != 0) {
@@ -349,7 +357,7 @@ void procedures_certificate(struct exchange *exchange)
 	if (r != 0) {
 		answer_problem(exchange, 400, "%s", err.text);
 	} else if (check_step(exchange, &row, PROCEDURE_CERTIFICATE) == 0 &&
-		check_certificate(exchange, &row, cert) == 0) {
+	           check_certificate(exchange, &row, cert) == 0) {
 		take_certificate(exchange, &row, cert);
 	}
 	store_row_clear(STORE_PROCEDURE, &row);
@@ -405,8 +413,8 @@ static json_t *print_procedure(const struct store_procedure *row)
 		}
 	}
 	return json_pack("{ss ss ss ss ss ss}", "gateway", row->gateway, "site", row->site, "maker",
-		row->maker, "serial", row->device_serial, "steps", steps, "created",
-		time_print(row->created_usec).text);
+	        row->maker, "serial", row->device_serial, "steps", steps, "created",
+	        time_print(row->created_usec).text);
 }
 
 static int add_procedure(void *context, const void *data)
@@ -427,10 +435,10 @@ void procedures_list(struct exchange *exchange)
 
 	if (list_begin(exchange, &list) == 0) {
 		core_must(store_procedure_list(exchange->center->store,
-					  all ? NULL : roles_name(&exchange->roles, ROLE_SITE),
-					  all ? NULL : roles_name(&exchange->roles, ROLE_MAKER), list.after, list.limit,
-					  add_procedure, &list),
-			"list procedures");
+		                  all ? NULL : roles_name(&exchange->roles, ROLE_SITE),
+		                  all ? NULL : roles_name(&exchange->roles, ROLE_MAKER), list.after,
+		                  list.limit, add_procedure, &list),
+		        "list procedures");
 		list_end(&list);
 	}
 }
@@ -441,9 +449,9 @@ static int add_step(void *context, const void *data)
 	char letter[2] = { procedure_letter((enum procedure_step)row->step), '\0' };
 
 	json_array_append_new(context,
-		json_pack("{ss ss ss ss sI}", "step", letter, "title",
-			procedure_title((enum procedure_step)row->step), "by", row->by, "at",
-			time_print(row->at_usec).text, "leaf", (json_int_t)row->leaf));
+	        json_pack("{ss ss ss ss sI}", "step", letter, "title",
+	                procedure_title((enum procedure_step)row->step), "by", row->by, "at",
+	                time_print(row->at_usec).text, "leaf", (json_int_t)row->leaf));
 	return 0;
 }
 
@@ -457,7 +465,7 @@ void procedures_get(struct exchange *exchange)
 		return;
 	}
 	core_must(store_step_list(exchange->center->store, row.gateway, add_step, steps),
-		"read the steps");
+	        "read the steps");
 	body = print_procedure(&row);
 	json_object_set_new(body, "done", steps);
 	store_row_clear(STORE_PROCEDURE, &row);

@@ -1,5 +1,5 @@
-/* What anybody may read: OCSP, revocation lists, the ledger's head and hashes, health. Entries of the
- * ledger name persons and are for auditors only; their hashes are for everybody. */
+/* What anybody may read: OCSP, revocation lists, the ledger's head and hashes, health. Entries of
+ * the ledger name persons and are for auditors only; their hashes are for everybody. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,7 +40,7 @@ static void answer_ocsp(struct exchange *exchange, const uint8_t *question, size
 		return;
 	}
 	r = signer_ocsp(center->signer, question, count, now,
-		now + center->config.ocsp_sec * USEC_PER_SEC, status_of, center, &answer, &err);
+	        now + center->config.ocsp_sec * USEC_PER_SEC, status_of, center, &answer, &err);
 	if (r != 0) {
 		answer_problem(exchange, 503, "%s", err.text);
 		return;
@@ -121,10 +121,11 @@ static json_t *print_health(const struct center *center)
 {
 	struct err err = { 0 };
 	bool able = core_may_grant(center, &err);
-	json_t *json = json_pack("{ss sb ss sI sI si}", "status", able ? "ok" : "degraded", "signer",
-		signer_client_up(center->signer), "disk", center->disk_low ? "low" : "ok", "records",
-		(json_int_t)center->tree.size, "checkpoint", (json_int_t)center->checkpoint_size, "gateways",
-		(int)registry_online_count(center));
+	json_t *json = json_pack("{ss sb ss sI sI si}", "status", able ? "ok" : "degraded",
+	        "signer", signer_client_up(center->signer), "disk", center->disk_low ? "low" : "ok",
+	        "records", (json_int_t)center->tree.size, "checkpoint",
+	        (json_int_t)center->checkpoint_size, "gateways",
+	        (int)registry_online_count(center));
 
 	if (!able) {
 		json_object_set_new(json, "reason", json_string(err.text));
@@ -137,7 +138,7 @@ void public_health(struct exchange *exchange)
 	struct err err;
 
 	answer_json(exchange, core_may_grant(exchange->center, &err) ? 200 : 503,
-		print_health(exchange->center));
+	        print_health(exchange->center));
 }
 
 void public_status(struct exchange *exchange)
@@ -151,13 +152,14 @@ void public_status(struct exchange *exchange)
 	json_object_set_new(json, "time", json_string(time_print(now).text));
 	json_object_set_new(json, "started", json_string(time_print(center->started_usec).text));
 	json_object_set_new(
-		json, "connections", json_integer((json_int_t)connection_count(center->machine)));
+	        json, "connections", json_integer((json_int_t)connection_count(center->machine)));
 	json_object_set_new(json, "provider_accredited", json_boolean(trust_provider(center, now)));
 	json_object_set_new(
-		json, "service_ca_accredited", json_boolean(trust_service_ca(center, now)));
-	json_object_set_new(json, "device_ca_accredited", json_boolean(trust_device_ca(center, now)));
+	        json, "service_ca_accredited", json_boolean(trust_service_ca(center, now)));
+	json_object_set_new(
+	        json, "device_ca_accredited", json_boolean(trust_device_ca(center, now)));
 	json_object_set_new(json, "crl_age_sec",
-		json_integer((json_int_t)verifier_crl_age_sec(center->verifier, now)));
+	        json_integer((json_int_t)verifier_crl_age_sec(center->verifier, now)));
 	answer_json(exchange, 200, json);
 }
 
@@ -170,35 +172,42 @@ void public_metrics(struct exchange *exchange)
 		const char *name, *type, *help;
 		int64_t value;
 	} rows[] = {
-		{ "sekisho_requests_total", "counter", "HTTP requests.", (int64_t)center->counts.requests },
-		{ "sekisho_refusals_total", "counter", "Requests refused.", (int64_t)center->counts.refusals },
-		{ "sekisho_granted_total", "counter", "Connections granted.", (int64_t)center->counts.granted },
-		{ "sekisho_denied_total", "counter", "Connections denied.", (int64_t)center->counts.denied },
+		{ "sekisho_requests_total", "counter", "HTTP requests.",
+		        (int64_t)center->counts.requests },
+		{ "sekisho_refusals_total", "counter", "Requests refused.",
+		        (int64_t)center->counts.refusals },
+		{ "sekisho_granted_total", "counter", "Connections granted.",
+		        (int64_t)center->counts.granted },
+		{ "sekisho_denied_total", "counter", "Connections denied.",
+		        (int64_t)center->counts.denied },
 		{ "sekisho_cuts_total", "counter", "Cuts sent.", (int64_t)center->counts.cuts },
 		{ "sekisho_certificates_total", "counter", "Certificates issued.",
-			(int64_t)center->counts.certificates },
+		        (int64_t)center->counts.certificates },
 		{ "sekisho_events_total", "counter", "Events sent to gateways.",
-			(int64_t)center->counts.events },
+		        (int64_t)center->counts.events },
 		{ "sekisho_gateways_online", "gauge", "Gateways with a stream.",
-			(int64_t)registry_online_count(center) },
+		        (int64_t)registry_online_count(center) },
 		{ "sekisho_connections", "gauge", "Live connections.",
-			(int64_t)connection_count(center->machine) },
-		{ "sekisho_ledger_records", "gauge", "Records in the ledger.", (int64_t)center->tree.size },
+		        (int64_t)connection_count(center->machine) },
+		{ "sekisho_ledger_records", "gauge", "Records in the ledger.",
+		        (int64_t)center->tree.size },
 		{ "sekisho_ledger_checkpoint", "gauge", "Records under the newest checkpoint.",
-			(int64_t)center->checkpoint_size },
-		{ "sekisho_crl_age_seconds", "gauge", "Age of the oldest revocation list; -1: missing.",
-			verifier_crl_age_sec(center->verifier, clock_wall_usec()) },
+		        (int64_t)center->checkpoint_size },
+		{ "sekisho_crl_age_seconds", "gauge",
+		        "Age of the oldest revocation list; -1: missing.",
+		        verifier_crl_age_sec(center->verifier, clock_wall_usec()) },
 		{ "sekisho_signer_up", "gauge", "1 while the signer answers.",
-			signer_client_up(center->signer) },
+		        signer_client_up(center->signer) },
 		{ "sekisho_disk_free_bytes", "gauge", "Free bytes beside the database.",
-			(int64_t)disk_free_bytes(center->config.state) },
+		        (int64_t)disk_free_bytes(center->config.state) },
 		{ "sekisho_can_grant", "gauge", "1 while new connections can be granted.",
-			core_may_grant(center, &err) },
+		        core_may_grant(center, &err) },
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-		buf_add_format(&text, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", rows[i].name, rows[i].help,
-			rows[i].name, rows[i].type, rows[i].name, (long long)rows[i].value);
+		buf_add_format(&text, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", rows[i].name,
+		        rows[i].help, rows[i].name, rows[i].type, rows[i].name,
+		        (long long)rows[i].value);
 	}
 	answer_bytes(exchange, 200, "text/plain; version=0.0.4", text.bytes, text.count);
 }

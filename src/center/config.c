@@ -9,7 +9,7 @@
 #include "base/str.h"
 
 #define AT(field) offsetof(struct center_config, field)
-#define DAYS(n) ((uint64_t)(n) * 24 * 3600)
+#define DAYS(n) ((uint64_t)(n)*24 * 3600)
 
 /* clang-format off */
 const struct config_key center_config_keys[] = {
@@ -54,8 +54,8 @@ const struct config_key center_config_keys[] = {
 	{ "trust", "require-crl", CONFIG_BOOL, AT(require_crl), "yes", false, 0, 0, "Refuse certificates whose revocation list is missing or stale." },
 
 	{ "certificates", "life", CONFIG_DURATION, AT(certificate_sec), "90d", false, 300, DAYS(366), "How long a service certificate is valid." },
-	{ "certificates", "crl-life", CONFIG_DURATION, AT(crl_sec), "1d", false, 60, DAYS(31), "How long a revocation list is valid; a new one comes at half of it." },
-	{ "certificates", "ocsp-life", CONFIG_DURATION, AT(ocsp_sec), "1h", false, 60, DAYS(7), "How long an OCSP answer is valid." },
+	{ "certificates", "crl-life", CONFIG_DURATION, AT(crl_sec), "1d", false, 60, CRL_SEC_MAX, "How long a revocation list is valid; a new one comes at half of it." },
+	{ "certificates", "ocsp-life", CONFIG_DURATION, AT(ocsp_sec), "1h", false, 60, OCSP_SEC_MAX, "How long an OCSP answer is valid." },
 	{ "certificates", "crl-url", CONFIG_TEXT, AT(crl_url), NULL, false, 0, 0, "Address of the revocation list in certificates, http://…/crl/service.crl." },
 	{ "certificates", "ocsp-url", CONFIG_TEXT, AT(ocsp_url), NULL, false, 0, 0, "Address of the OCSP responder in certificates, http://…/ocsp." },
 	{ "certificates", "approval", CONFIG_BOOL, AT(approve_enrolments), "yes", false, 0, 0, "Whether a person has to approve a first enrolment." },
@@ -64,7 +64,7 @@ const struct config_key center_config_keys[] = {
 /* clang-format on */
 
 int center_config_address(
-	const char *text, char *ret_address, size_t address_bytes, uint16_t *ret_port)
+        const char *text, char *ret_address, size_t address_bytes, uint16_t *ret_port)
 {
 	const char *colon = strrchr(text, ':');
 	uint64_t port;
@@ -98,8 +98,8 @@ static int check_addresses(const char *path, const struct center_config *config,
 		uint16_t port;
 
 		if (center_config_address(values[i], address, sizeof(address), &port) != 0) {
-			return err_set(err, 1, "%s: [listen] %s: \"%s\" is not ADDRESS:PORT", path, names[i],
-				values[i]);
+			return err_set(err, 1, "%s: [listen] %s: \"%s\" is not ADDRESS:PORT", path,
+			        names[i], values[i]);
 		}
 	}
 	return 0;
@@ -113,8 +113,8 @@ int center_config_read(const char *path, struct center_config *config, struct er
 		r = check_addresses(path, config, err);
 	}
 	if (r == 0 && !text_equal(config->log_level, "error") &&
-		!text_equal(config->log_level, "warning") && !text_equal(config->log_level, "info") &&
-		!text_equal(config->log_level, "debug")) {
+	        !text_equal(config->log_level, "warning") &&
+	        !text_equal(config->log_level, "info") && !text_equal(config->log_level, "debug")) {
 		r = err_set(err, 1, "%s: log-level: must be error, warning, info or debug", path);
 	}
 	if (r == 0 && !config->database) {

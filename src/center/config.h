@@ -39,8 +39,8 @@ struct center_config {
 extern const struct config_key center_config_keys[];
 
 /* "192.0.2.1:8443" or "[2001:db8::1]:8443". Outcome 1: not so. */
-int center_config_address(const char *text, char *ret_address, size_t address_bytes,
-	uint16_t *ret_port) must_use;
+int center_config_address(
+        const char *text, char *ret_address, size_t address_bytes, uint16_t *ret_port) must_use;
 
 /* Reads and checks the file: every key, every address. Outcome 1: it is wrong, err says where and
  * why. `config` is zeroed before. */

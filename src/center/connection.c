@@ -193,10 +193,12 @@ static void advance(struct connection_turn *turn, struct connection *connection)
 		row->state = CONNECTION_GOING;
 		connection->deadline =
 			turn->now.monotonic_usec + CONNECTION_UP_SEC_MAX * USEC_PER_SEC;
+		/* The intent is on disk since the grant, and a center that forgets this step takes it
+		 * again: the word need not wait for the disk. */
+		push_send(turn, CONNECTION_SEND_GO, connection, row->grant.ike);
 		step_record_push(turn, "connection.armed", id,
 			step_record_new(turn, "connection.armed", id));
 		step_store(turn, connection);
-		push_send(turn, CONNECTION_SEND_GO, connection, row->grant.ike);
 	}
 	if (row->state == CONNECTION_GOING && row->up[0] && row->up[1]) {
 		row->state = CONNECTION_UP;

@@ -15,7 +15,9 @@
  * What it promises (DESIGN.md 2):
  *   3  a connection that is being closed is cut at both gateways again and again until each says
  *      closed, or until no lease or grant of it can be alive any more; nothing renews it;
- *   4  each change comes as CONNECTION_RECORD, CONNECTION_STORE and only then what it causes;
+ *   4  each change comes as CONNECTION_RECORD, CONNECTION_STORE and only then what it causes. The
+ *      one word that does not wait is "go": its intent is the grant, which is on disk, and a center
+ *      that forgot that both were armed finds out again;
  *   9  connection_review() ends what is no longer permitted.
  * And no number (mark) is used by two connections of which both may be alive anywhere.
  *

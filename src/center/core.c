@@ -33,12 +33,14 @@
 void core_must(int r, const char *what)
 {
 	if (r < 0) {
-		log_error("cannot %s (%s): core ends, nothing of this was sent", what, strerror(-r));
+		log_error(
+		        "cannot %s (%s): core ends, nothing of this was sent", what, strerror(-r));
 		_exit(1);
 	}
 }
 
-static void send_one(struct front_link *front, uint16_t type, uint32_t tag, const void *bytes, size_t count)
+static void send_one(
+        struct front_link *front, uint16_t type, uint32_t tag, const void *bytes, size_t count)
 {
 	/* A front that takes no more is as good as dead: it is cut off, and main starts another. */
 	if (front->channel && channel_send(front->channel, type, tag, bytes, count) != 0) {
@@ -48,19 +50,19 @@ static void send_one(struct front_link *front, uint16_t type, uint32_t tag, cons
 }
 
 static void keep(struct center *center, struct front_link *front, enum message_type type,
-	uint32_t tag, const void *bytes, size_t count)
+        uint32_t tag, const void *bytes, size_t count)
 {
 	if (center->outbox_count == center->outbox_room) {
 		center->outbox_room = center->outbox_room ? 2 * center->outbox_room : 64;
 		center->outbox =
-			mem_resize(center->outbox, center->outbox_room, sizeof(struct outbox_item));
+		        mem_resize(center->outbox, center->outbox_room, sizeof(struct outbox_item));
 	}
 	center->outbox[center->outbox_count++] = (struct outbox_item){ front, (uint16_t)type, tag,
 		count > 0 ? mem_copy(bytes, count) : NULL, count };
 }
 
 void core_send(struct center *center, struct front_link *front, enum message_type type,
-	uint32_t tag, const void *bytes, size_t count)
+        uint32_t tag, const void *bytes, size_t count)
 {
 	if (store_in_transaction(center->store)) {
 		keep(center, front, type, tag, bytes, count);
@@ -97,7 +99,7 @@ static int take_refused(struct center *center, const uint8_t *payload, size_t co
 	struct record *record;
 
 	if (!cursor_done(&cursor) || listener >= LISTENER_COUNT || address_count == 0 ||
-		text_count == 0 || address[address_count - 1] || text[text_count - 1]) {
+	        text_count == 0 || address[address_count - 1] || text[text_count - 1]) {
 		return 1;
 	}
 	center->counts.refusals += times > 0 ? times : 1;
@@ -113,7 +115,7 @@ static int take_refused(struct center *center, const uint8_t *payload, size_t co
 }
 
 static int on_front(
-	void *context, uint16_t type, uint32_t tag, const uint8_t *payload, size_t payload_bytes)
+        void *context, uint16_t type, uint32_t tag, const uint8_t *payload, size_t payload_bytes)
 {
 	struct front_link *front = context;
 	struct center *center = front->center;
@@ -193,7 +195,7 @@ static void on_control(void *context, uint32_t events)
 		drop_waiting_signer(center);
 		center->signer_fd = fd;
 		r = loop_watch(
-			center->loop, fd, EPOLLIN, on_signer_ready, center, &center->signer_watch);
+		        center->loop, fd, EPOLLIN, on_signer_ready, center, &center->signer_watch);
 		core_must(r, "wait for the signer");
 		return;
 	}
@@ -202,10 +204,8 @@ static void on_control(void *context, uint32_t events)
 		return;
 	}
 	front = &center->fronts[index];
-	if (front->channel) {
-		front->channel = channel_free(front->channel);
-		registry_front_gone(center, front);
-	}
+	front->channel = channel_free(front->channel);
+	registry_front_gone(center, front);
 	r = channel_new(center->loop, fd, on_front, on_front_closed, front, &front->channel);
 	if (r < 0) {
 		log_error("front %u cannot be joined: %s", index, strerror(-r));
@@ -227,7 +227,9 @@ static void set_tick(struct center *center)
 	int64_t next = connection_next(center->machine), now = clock_monotonic_usec();
 	int64_t wait = next == INT64_MAX ? TICK_MSEC_MAX : (next - now) / USEC_PER_MSEC + 1;
 
-	loop_timer_set(center->tick_timer, wait < 0 ? 0 : wait > TICK_MSEC_MAX ? TICK_MSEC_MAX : wait);
+	loop_timer_set(center->tick_timer, wait < 0               ? 0
+	                                   : wait > TICK_MSEC_MAX ? TICK_MSEC_MAX
+	                                                          : wait);
 }
 
 static void on_tick(void *context)
@@ -262,7 +264,7 @@ static void watch_disk(struct center *center)
 	record_number(record, "free_bytes", (int64_t)space);
 	ledger_append(center, record);
 	log_write(low ? LOG_ERROR : LOG_INFO, "%llu bytes are free beside the database: %s",
-		(unsigned long long)space, low ? "no new grants" : "grants are given again");
+	        (unsigned long long)space, low ? "no new grants" : "grants are given again");
 }
 
 static void on_second(void *context)
@@ -295,7 +297,8 @@ static void on_stop(void *context, int signal)
 	loop_stop(((struct center *)context)->loop, 0);
 }
 
-/* The files of trust and the policies of the database stay; the switches of the file are read again. */
+/* The files of trust and the policies of the database stay; the switches of the file are read
+ * again. */
 static void on_reload(void *context, int signal)
 {
 	struct center *center = context;
@@ -354,7 +357,8 @@ static int make_first_token(struct center *center, const char *path, struct err 
 
 static int open_state(struct center *center, struct err *err)
 {
-	int r = store_open(center->config.database, center->config.checkpoint_copy, &center->store, err);
+	int r = store_open(
+	        center->config.database, center->config.checkpoint_copy, &center->store, err);
 
 	if (r == 0) {
 		r = ledger_open(center, err);
@@ -376,8 +380,8 @@ static int start_loop(struct center *center)
 	int r = loop_new(&center->loop);
 
 	if (r == 0) {
-		r = loop_watch(
-			center->loop, PROCESS_CHANNEL_FD, EPOLLIN, on_control, center, &center->control);
+		r = loop_watch(center->loop, PROCESS_CHANNEL_FD, EPOLLIN, on_control, center,
+		        &center->control);
 	}
 	if (r == 0) {
 		r = loop_signal(center->loop, SIGTERM, on_stop, center);
@@ -398,12 +402,12 @@ static int start(struct center *center, struct err *err)
 {
 	static const char *const *const calls[] = { sandbox_calls_base, sandbox_calls_files,
 		sandbox_calls_sockets, NULL };
-	const char *first = center->arguments->first_token ? center->arguments->first_token :
-														 center->config.first_token;
-	int r = sandbox_enter(&(struct sandbox){ .calls = calls,
-							  .paths = process_paths(
-								  center->arguments, &center->config, false, true) },
-		err);
+	const char *first = center->arguments->first_token ? center->arguments->first_token
+	                                                   : center->config.first_token;
+	int r = sandbox_enter(
+	        &(struct sandbox){ .calls = calls,
+	                .paths = process_paths(center->arguments, &center->config, false, true) },
+	        err);
 
 	if (r == 0) {
 		r = start_loop(center);
@@ -448,13 +452,15 @@ int core_main(const struct process_arguments *arguments)
 	for (unsigned i = 0; i < FRONTS_MAX; i++) {
 		center->fronts[i] = (struct front_link){ .center = center, .index = i };
 	}
-	if (sandbox_prepare(&err) < 0 || process_configure(arguments, "core", &center->config) != 0) {
+	if (sandbox_prepare(&err) < 0 ||
+	        process_configure(arguments, "core", &center->config) != 0) {
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);
 	r = start(center, &err);
 	if (r != 0) {
-		log_error("core cannot start: %s", *err.text ? err.text : strerror(r < 0 ? -r : EINVAL));
+		log_error("core cannot start: %s",
+		        *err.text ? err.text : strerror(r < 0 ? -r : EINVAL));
 		return 1;
 	}
 	record = ledger_record(center, "center.started", NULL);

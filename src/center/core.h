@@ -132,8 +132,8 @@ struct center {
 	struct refusals *refusals;
 	const char *actor_type, *actor_name; /* of the records made now */
 	bool disk_low;
-	bool signer_was_up;        /* and main was not yet told that it is not */
-	int signer_fd;             /* a signer that has not said yet that it is ready; -1: none */
+	bool signer_was_up; /* and main was not yet told that it is not */
+	int signer_fd;      /* a signer that has not said yet that it is ready; -1: none */
 	struct loop_fd *signer_watch;
 	int64_t started_usec;
 };
@@ -143,7 +143,7 @@ void core_must(int r, const char *what);
 
 /* Sends to a front, or keeps it until the open transaction is committed. `front` NULL: to all. */
 void core_send(struct center *center, struct front_link *front, enum message_type type,
-	uint32_t tag, const void *bytes, size_t count);
+        uint32_t tag, const void *bytes, size_t count);
 
 /* Whether new grants can be given: signer there, room on disk. False: err says what is not. */
 bool core_may_grant(const struct center *center, struct err *err);

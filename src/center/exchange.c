@@ -16,22 +16,41 @@ static void send_answer(struct exchange *exchange, struct answer *answer)
 	assert_always(!exchange->answered);
 	exchange->answered = true;
 	while (answer->body_bytes > ANSWER_BODY_BYTES_MAX) {
-		core_send(exchange->center, exchange->front, MESSAGE_PART, exchange->tag, answer->body,
-			ANSWER_BODY_BYTES_MAX);
+		core_send(exchange->center, exchange->front, MESSAGE_PART, exchange->tag,
+		        answer->body, ANSWER_BODY_BYTES_MAX);
 		answer->body += ANSWER_BODY_BYTES_MAX;
 		answer->body_bytes -= ANSWER_BODY_BYTES_MAX;
 	}
 	answer_pack(answer, &frame);
 	core_send(exchange->center, exchange->front, MESSAGE_ANSWER, exchange->tag, frame.bytes,
-		frame.count);
+	        frame.count);
 }
 
 void answer_bytes(
-	struct exchange *exchange, int status, const char *type, const void *bytes, size_t count)
+        struct exchange *exchange, int status, const char *type, const void *bytes, size_t count)
 {
-	struct answer answer = { .status = (uint16_t)status, .content_type = type, .body = bytes,
-		.body_bytes = count };
+	struct answer answer = {
+		.status = (uint16_t)status, .content_type = type, .body = bytes, .body_bytes = count
+	};
 
+	send_answer(exchange, &answer);
+}
+
+void answer_base64(struct exchange *exchange, const char *type, const void *bytes, size_t count)
+{
+	AUTO_BUF struct buf line = BUF(ANSWER_BODY_BYTES_MAX);
+	struct answer answer = { .status = 200, .content_type = type, .field_count = 1 };
+
+	for (size_t i = 0; i < count; i++) {
+		uint8_t byte = ((const uint8_t *)bytes)[i];
+
+		if (byte != '\r' && byte != '\n') {
+			buf_add_u8(&line, byte);
+		}
+	}
+	answer.body = line.bytes;
+	answer.body_bytes = line.count;
+	answer.fields[0] = (struct request_field){ "Content-Transfer-Encoding", "base64" };
 	send_answer(exchange, &answer);
 }
 
@@ -86,8 +105,9 @@ static void record_refusal(struct exchange *exchange, int status, const char *te
 		return;
 	}
 	record = ledger_record(center,
-		exchange->route && exchange->route->refused ? exchange->route->refused : "request.refused",
-		NULL);
+	        exchange->route && exchange->route->refused ? exchange->route->refused
+	                                                    : "request.refused",
+	        NULL);
 	record_text(record, "listener", listener_name(exchange->request->listener));
 	record_text(record, "method", exchange->request->method);
 	record_text(record, "path", exchange->request->path);
@@ -114,8 +134,8 @@ static json_t *problem(int status, const char *detail)
 			title = titles[i].title;
 		}
 	}
-	return json_pack(
-		"{ss ss si ss}", "type", "about:blank", "title", title, "status", status, "detail", detail);
+	return json_pack("{ss ss si ss}", "type", "about:blank", "title", title, "status", status,
+	        "detail", detail);
 }
 
 void answer_problem(struct exchange *exchange, int status, const char *format, ...)
@@ -151,7 +171,7 @@ int exchange_body(struct exchange *exchange, const struct json_field *fields, vo
 {
 	struct err err = { 0 };
 	int r = json_read(
-		exchange->request->body, exchange->request->body_bytes, fields, target, NULL, &err);
+	        exchange->request->body, exchange->request->body_bytes, fields, target, NULL, &err);
 
 	if (r != 0) {
 		answer_problem(exchange, 400, "%s", err.text);
@@ -182,14 +202,14 @@ int exchange_text(struct exchange *exchange, const char **ret_text, size_t *ret_
 }
 
 int exchange_number(struct exchange *exchange, const char *name, uint64_t initial, uint64_t max,
-	uint64_t *ret_number)
+        uint64_t *ret_number)
 {
 	const char *text = request_query(exchange->request, name);
 
 	*ret_number = initial;
 	if (text && unsigned_parse(text, max, ret_number) != 0) {
 		answer_problem(exchange, 400, "%s: must be a whole number from 0 to %llu", name,
-			(unsigned long long)max);
+		        (unsigned long long)max);
 		return 1;
 	}
 	return 0;
@@ -203,8 +223,10 @@ int list_begin(struct exchange *exchange, struct list *ret_list)
 	if (exchange_number(exchange, "limit", LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, &limit) != 0) {
 		return 1;
 	}
-	*ret_list = (struct list){ .exchange = exchange, .after = after ? after : "",
-		.limit = limit > 0 ? limit : 1, .items = json_array() };
+	*ret_list = (struct list){ .exchange = exchange,
+		.after = after ? after : "",
+		.limit = limit > 0 ? limit : 1,
+		.items = json_array() };
 	return 0;
 }
 
@@ -234,7 +256,7 @@ struct token_text exchange_token_new(uint8_t ret_hash[STORE_HASH_BYTES])
 	random_fill(secret, sizeof(secret));
 	base64url_add(&text, secret, sizeof(secret));
 	snprintf(token.text + strlen(token.text), sizeof(token.text) - strlen(token.text), "%s",
-		buf_text(&text));
+	        buf_text(&text));
 	hash = hash_of(token.text, strlen(token.text));
 	memcpy(ret_hash, hash.bytes, STORE_HASH_BYTES);
 	mem_wipe(secret, sizeof(secret));

@@ -1,9 +1,9 @@
 /*
  * One request on its way through core: what was asked, by whom, and the one answer it gets.
  *
- * A handler answers exactly once, by one of the answer functions. A refusal (status 4xx) is a record
- * in the ledger, counted together when one source makes many (refusals.h). Answers wait for the
- * commit of what the handler changed (core_send()).
+ * A handler answers exactly once, by one of the answer functions. A refusal (status 4xx) is a
+ * record in the ledger, counted together when one source makes many (refusals.h). Answers wait for
+ * the commit of what the handler changed (core_send()).
  */
 #pragma once
 
@@ -18,7 +18,8 @@ struct exchange {
 	uint32_t tag;
 	const struct request *request;
 	const struct route *route;
-	char parameter[HTTP_TARGET_BYTES_MAX + 1]; /* what stands for {…} in the route's path; or "" */
+	char parameter[HTTP_TARGET_BYTES_MAX +
+	               1]; /* what stands for {…} in the route's path; or "" */
 	bool answered;
 
 	/* Who asks: an operator, or a gateway, or nobody in particular. */
@@ -33,23 +34,28 @@ void answer_json(struct exchange *exchange, int status, json_t *body);
 /* {"leaf":N} and what else is in `body` (adopted; NULL: nothing else). */
 void answer_leaf(struct exchange *exchange, int status, uint64_t leaf, json_t *body);
 void answer_bytes(
-	struct exchange *exchange, int status, const char *type, const void *bytes, size_t count);
+        struct exchange *exchange, int status, const char *type, const void *bytes, size_t count);
+/* 200 with base64 text as EST carries it: in one line (RFC 4648 3.1) and with the header of RFC
+ * 7030. RFC 8951 lets clients do without both, but strongSwan's decodes neither otherwise. */
+void answer_base64(struct exchange *exchange, const char *type, const void *bytes, size_t count);
 /* 202 with Retry-After. */
 void answer_later(struct exchange *exchange, unsigned retry_sec);
 /* A problem (RFC 9457). Recorded when it is a refusal. */
-void answer_problem(struct exchange *exchange, int status, const char *format, ...) printf_like(3, 4);
+void answer_problem(struct exchange *exchange, int status, const char *format, ...)
+        printf_like(3, 4);
 /* The same with the layers of a decision. */
 void answer_denied(struct exchange *exchange, const struct decision *decision);
 /* Turns the exchange into the gateway's stream. */
 void answer_stream(struct exchange *exchange);
 
 /* Reads the JSON body by a table. Outcome 1: a problem that names the field was answered. */
-int exchange_body(struct exchange *exchange, const struct json_field *fields, void *target) must_use;
+int exchange_body(
+        struct exchange *exchange, const struct json_field *fields, void *target) must_use;
 /* The body as a text (a JWS): white space at its ends is left out. Borrowed. Outcome 1 as above. */
 int exchange_text(struct exchange *exchange, const char **ret_text, size_t *ret_count) must_use;
 /* Query parameter as a number. Outcome 1: answered. */
 int exchange_number(struct exchange *exchange, const char *name, uint64_t initial, uint64_t max,
-	uint64_t *ret_number) must_use;
+        uint64_t *ret_number) must_use;
 
 /* A list with paging: rows are added by the handler's callback, which then names the row's key. */
 #define LIST_LIMIT_DEFAULT 100

@@ -2,8 +2,8 @@
  * Front: the center's only process with a network. It ends TLS, reads HTTP, and hands every whole
  * request to core; it knows no rule and keeps no state but who waits for what.
  *
- * May touch: its listening sockets and what comes from them, its channel to core, the token with the
- * server key. May not: open other sockets, the database, the keys of any CA, start programs.
+ * May touch: its listening sockets and what comes from them, its channel to core, the token with
+ * the server key. May not: open other sockets, the database, the keys of any CA, start programs.
  *
  * A front that is taken over can lie to core about requests, so core trusts none of its words but
  * the certificate chain of a peer, which it verifies itself; a taken front could replay a chain it
@@ -67,7 +67,8 @@ static struct slot *slot_new(struct front *front)
 		}
 		if (front->slot_count == front->slot_room) {
 			front->slot_room = front->slot_room ? 2 * front->slot_room : 64;
-			front->slots = mem_resize(front->slots, front->slot_room, sizeof(struct slot *));
+			front->slots =
+			        mem_resize(front->slots, front->slot_room, sizeof(struct slot *));
 		}
 		slot = mem_new(1, sizeof(*slot));
 		slot->front = front;
@@ -98,10 +99,11 @@ static struct slot *slot_find(struct front *front, uint32_t tag)
 	return slot && slot->tag == tag && (slot->exchange || slot->stream) ? slot : NULL;
 }
 
-static void tell_core(struct front *front, enum message_type type, uint32_t tag, const struct buf *payload)
+static void tell_core(
+        struct front *front, enum message_type type, uint32_t tag, const struct buf *payload)
 {
 	if (channel_send(front->core, type, tag, payload ? payload->bytes : NULL,
-			payload ? payload->count : 0) != 0) {
+	            payload ? payload->count : 0) != 0) {
 		log_error("core takes no more messages");
 		loop_stop(front->loop, 1);
 	}
@@ -123,26 +125,32 @@ static const char *field(const struct http1_message *message, const char *name)
 }
 
 static void on_request(
-	void *context, struct http_exchange *exchange, const struct http_request *http)
+        void *context, struct http_exchange *exchange, const struct http_request *http)
 {
 	struct front *front = context;
 	const struct http1_message *message = http->message;
 	AUTO_BUF struct buf payload = BUF(MESSAGE_BYTES_MAX - 16);
-	struct request request = { .listener = (enum listener)http->tag, .method = message->method,
-		.path = message->path, .query_count = message->query_count,
+	struct request request = { .listener = (enum listener)http->tag,
+		.method = message->method,
+		.path = message->path,
+		.query_count = message->query_count,
 		.authorization = field(message, "Authorization"),
 		.content_type = field(message, "Content-Type"),
 		.device_information = field(message, "Sekisho-Device-Information"),
-		.peer_address = http->peer->address, .peer_port = http->peer->port,
-		.body = message->body, .body_bytes = message->body_bytes };
+		.peer_address = http->peer->address,
+		.peer_port = http->peer->port,
+		.body = message->body,
+		.body_bytes = message->body_bytes };
 	struct slot *slot;
 
 	for (size_t i = 0; i < message->query_count; i++) {
-		request.query[i] = (struct request_field){ message->query[i].name, message->query[i].value };
+		request.query[i] =
+		        (struct request_field){ message->query[i].name, message->query[i].value };
 	}
 	for (size_t i = 0; http->chain && i < http->chain->count && i < CERT_CHAIN_COUNT_MAX; i++) {
-		request.chain[request.chain_count++] = (struct request_certificate){
-			http->chain->certificates[i].der, http->chain->certificates[i].bytes };
+		request.chain[request.chain_count++] =
+		        (struct request_certificate){ http->chain->certificates[i].der,
+			        http->chain->certificates[i].bytes };
 	}
 	if (request.chain_count > 0 && !http_connection_context(http->connection)) {
 		struct hash leaf = hash_of(request.chain[0].der, request.chain[0].bytes);
@@ -152,7 +160,8 @@ static void on_request(
 	request_pack(&request, &payload);
 	slot = payload.overflowed ? NULL : slot_new(front);
 	if (!slot) {
-		http_reply_problem(exchange, 503, NULL, NULL, "the center has too much to do: ask again");
+		http_reply_problem(
+		        exchange, 503, NULL, NULL, "the center has too much to do: ask again");
 		return;
 	}
 	slot->exchange = exchange;
@@ -173,7 +182,7 @@ static int take_answer(struct slot *slot, const uint8_t *bytes, size_t count)
 	reply.content_type = *answer.content_type ? answer.content_type : NULL;
 	for (size_t i = 0; i < answer.field_count; i++) {
 		reply.fields[i] =
-			(struct http1_field){ answer.fields[i].name, answer.fields[i].value };
+		        (struct http1_field){ answer.fields[i].name, answer.fields[i].value };
 	}
 	reply.body = slot->body.bytes;
 	reply.body_bytes = slot->body.count;
@@ -219,7 +228,8 @@ static int take_for_slot(struct slot *slot, uint16_t type, const uint8_t *payloa
 		if (!slot->exchange) {
 			return 1;
 		}
-		slot->stream = http_stream_start(slot->exchange, "text/event-stream", on_gone, slot);
+		slot->stream =
+		        http_stream_start(slot->exchange, "text/event-stream", on_gone, slot);
 		slot->exchange = NULL;
 		if (!slot->stream) {
 			on_gone(slot);
@@ -243,7 +253,7 @@ static int take_for_slot(struct slot *slot, uint16_t type, const uint8_t *payloa
 }
 
 static int on_core(
-	void *context, uint16_t type, uint32_t tag, const uint8_t *payload, size_t payload_bytes)
+        void *context, uint16_t type, uint32_t tag, const uint8_t *payload, size_t payload_bytes)
 {
 	struct front *front = context;
 	struct slot *slot;
@@ -275,7 +285,7 @@ static void on_core_closed(void *context)
 }
 
 static void pack_refusal(
-	struct buf *out, int listener, const char *address, const char *text, uint64_t count)
+        struct buf *out, int listener, const char *address, const char *text, uint64_t count)
 {
 	buf_add_u8(out, (uint8_t)listener);
 	buf_add_u64(out, count);
@@ -327,7 +337,7 @@ static int make_context(struct front *front, enum listener listener, SSL_CTX **r
 }
 
 static int listen_one(
-	struct front *front, enum listener listener, const char *text, struct err *err)
+        struct front *front, enum listener listener, const char *text, struct err *err)
 {
 	struct http_listener_options options = { .fd = -1, .tag = (int)listener };
 	char address[64];
@@ -352,8 +362,8 @@ static int listen_one(
 static int listen_all(struct front *front, struct err *err)
 {
 	const char *const addresses[LISTENER_COUNT] = { front->config.listen_device,
-		front->config.listen_enrol, front->config.listen_operator, front->config.listen_public,
-		front->config.listen_metrics };
+		front->config.listen_enrol, front->config.listen_operator,
+		front->config.listen_public, front->config.listen_metrics };
 	int r = http_server_new(front->loop, on_request, front, &front->server);
 
 	if (r == 0) {
@@ -409,9 +419,10 @@ static int enter_sandbox(struct front *front, struct err *err)
 	static const char *const *const calls[] = { sandbox_calls_base, sandbox_calls_files,
 		sandbox_calls_sockets, NULL };
 
-	return sandbox_enter(&(struct sandbox){ .calls = calls,
-							 .paths = process_paths(front->arguments, &front->config, true, false) },
-		err);
+	return sandbox_enter(
+	        &(struct sandbox){ .calls = calls,
+	                .paths = process_paths(front->arguments, &front->config, true, false) },
+	        err);
 }
 
 static int start(struct front *front, struct err *err)
@@ -425,8 +436,8 @@ static int start(struct front *front, struct err *err)
 		r = listen_all(front, err);
 	}
 	if (r == 0) {
-		r = channel_new(
-			front->loop, PROCESS_CHANNEL_FD, on_core, on_core_closed, front, &front->core);
+		r = channel_new(front->loop, PROCESS_CHANNEL_FD, on_core, on_core_closed, front,
+		        &front->core);
 	}
 	if (r == 0) {
 		r = loop_signal(front->loop, SIGHUP, on_reload, front);
@@ -446,13 +457,15 @@ int front_main(const struct process_arguments *arguments)
 	struct err err = { 0 };
 	int r;
 
-	if (sandbox_prepare(&err) < 0 || process_configure(arguments, "front", &front.config) != 0) {
+	if (sandbox_prepare(&err) < 0 ||
+	        process_configure(arguments, "front", &front.config) != 0) {
 		return 1;
 	}
 	front.refusals = refusals_new();
 	r = start(&front, &err);
 	if (r != 0) {
-		log_error("front cannot start: %s", *err.text ? err.text : strerror(r < 0 ? -r : EINVAL));
+		log_error("front cannot start: %s",
+		        *err.text ? err.text : strerror(r < 0 ? -r : EINVAL));
 		return 1;
 	}
 	front.heartbeat = loop_timer_new(front.loop, on_heartbeat, &front);

@@ -53,7 +53,8 @@ static int read_cert(const char *path, struct cert **ret_cert, struct err *err)
 
 /* The front checks chains only; revocation and accreditation are the core's to decide, which sees
  * the certificate with every request. */
-static int read_verifier(const struct center_config *config, struct verifier *verifier, struct err *err)
+static int read_verifier(
+        const struct center_config *config, struct verifier *verifier, struct err *err)
 {
 	const char *const paths[] = { config->root, config->device_ca, config->service_ca };
 
@@ -62,8 +63,8 @@ static int read_verifier(const struct center_config *config, struct verifier *ve
 		int r = read_cert(paths[i], &cert, err);
 
 		if (r == 0) {
-			r = i == 0 ? verifier_add_root(verifier, cert, err) :
-						 verifier_add_ca(verifier, cert, err);
+			r = i == 0 ? verifier_add_root(verifier, cert, err)
+			           : verifier_add_ca(verifier, cert, err);
 		}
 		if (r != 0) {
 			return err_wrap(err, 1, "[trust] %s", paths[i]);
@@ -80,7 +81,7 @@ static int read_trust(const struct center_config *config, struct trust **ret_tru
 
 	if (r == 0) {
 		r = cert_parse_chain(buf_text(&pem), pem.count, trust->chain, CERT_CHAIN_COUNT_MAX,
-			&trust->chain_count, err);
+		        &trust->chain_count, err);
 		if (r != 0) {
 			err_wrap(err, 1, "[tls] chain %s", config->tls_chain);
 		}
@@ -148,14 +149,15 @@ int front_tls_reload(struct front_tls *tls, const struct center_config *config, 
 }
 
 int front_tls_context(struct front_tls *tls, enum listener listener,
-	struct ssl_ctx_st **ret_context, struct err *err)
+        struct ssl_ctx_st **ret_context, struct err *err)
 {
 	static const struct {
 		enum tls_ask peer;
 		unsigned kinds;
 	} wanted[LISTENER_COUNT] = {
 		[LISTENER_DEVICE] = { TLS_ASK_REQUIRED, CERT_SET(CERT_SERVICE) },
-		[LISTENER_ENROL] = { TLS_ASK_OPTIONAL, CERT_SET(CERT_DEVICE) | CERT_SET(CERT_SERVICE) },
+		[LISTENER_ENROL] = { TLS_ASK_OPTIONAL,
+		        CERT_SET(CERT_DEVICE) | CERT_SET(CERT_SERVICE) },
 		[LISTENER_OPERATOR] = { TLS_ASK_NONE, 0 },
 	};
 	struct tls_identity identity = { .key = tls->key,
@@ -163,8 +165,8 @@ int front_tls_context(struct front_tls *tls, enum listener listener,
 		.chain_count = tls->trust->chain_count };
 
 	return tls_context_server(&identity, wanted[listener].peer,
-		wanted[listener].peer == TLS_ASK_NONE ? NULL : tls->trust->verifier,
-		wanted[listener].kinds, ret_context, err);
+	        wanted[listener].peer == TLS_ASK_NONE ? NULL : tls->trust->verifier,
+	        wanted[listener].kinds, ret_context, err);
 }
 
 void front_tls_context_free(struct ssl_ctx_st *context)

@@ -12,7 +12,7 @@
 #define NOT_BEFORE_SEC CLOCK_SKEW_SEC_MAX
 
 void issue_wanted(struct center *center, const struct gateway *gateway, struct issue_names *names,
-	struct csr_wanted *ret_wanted)
+        struct csr_wanted *ret_wanted)
 {
 	struct store_site site = { 0 };
 	int r = store_site_get(center->store, gateway->site, &site);
@@ -20,18 +20,24 @@ void issue_wanted(struct center *center, const struct gateway *gateway, struct i
 	core_must(r < 0 ? r : 0, "read a site");
 	snprintf(names->organization, sizeof(names->organization), "%s", site.organization);
 	store_row_clear(STORE_SITE, &site);
-	assert_always(cert_identity_print(gateway->name, center->config.provider, names->identity) == 0);
-	*ret_wanted = (struct csr_wanted){ .kind = CERT_SERVICE, .common_name = gateway->name,
-		.organization = names->organization, .unit = gateway->site, .dns_name = names->identity };
+	assert_always(
+	        cert_identity_print(gateway->name, center->config.provider, names->identity) == 0);
+	*ret_wanted = (struct csr_wanted){ .kind = CERT_SERVICE,
+		.common_name = gateway->name,
+		.organization = names->organization,
+		.unit = gateway->site,
+		.dns_name = names->identity };
 }
 
 static int prepare(struct center *center, const struct gateway *gateway, const struct csr *csr,
-	struct buf *tbs, struct err *err)
+        struct buf *tbs, struct err *err)
 {
 	struct issue_names names;
 	struct csr_wanted wanted;
-	struct ca_request request = { .kind = CERT_SERVICE, .key = csr_key(csr),
-		.crl_url = center->config.crl_url, .ocsp_url = center->config.ocsp_url };
+	struct ca_request request = { .kind = CERT_SERVICE,
+		.key = csr_key(csr),
+		.crl_url = center->config.crl_url,
+		.ocsp_url = center->config.ocsp_url };
 	int64_t now = clock_wall_usec();
 
 	issue_wanted(center, gateway, &names, &wanted);
@@ -49,8 +55,8 @@ static int prepare(struct center *center, const struct gateway *gateway, const s
 }
 
 static uint64_t record_step(struct center *center, const struct gateway *gateway,
-	enum procedure_step step, const char *again, struct record *(*describe)(struct record *, const void *),
-	const void *thing)
+        enum procedure_step step, const char *again,
+        struct record *(*describe)(struct record *, const void *), const void *thing)
 {
 	struct store_procedure row = { 0 };
 	struct record *record;
@@ -94,7 +100,7 @@ static struct record *describe_certificate(struct record *record, const void *th
 }
 
 int issue_approve(
-	struct center *center, struct store_enrolment *row, uint64_t *ret_leaf, struct err *err)
+        struct center *center, struct store_enrolment *row, uint64_t *ret_leaf, struct err *err)
 {
 	struct gateway *gateway = registry_gateway(center, row->gateway);
 	AUTO(csr) struct csr *csr = NULL;
@@ -121,20 +127,22 @@ int issue_approve(
 	record_bytes(record, "csr_sha256", row->csr_hash, STORE_HASH_BYTES);
 	*ret_leaf = ledger_append(center, record);
 	record_step(center, gateway, PROCEDURE_REQUESTED, procedure_record(PROCEDURE_REQUESTED),
-		describe_request, row);
+	        describe_request, row);
 	snprintf(row->state, sizeof(row->state), "approved");
 	row->decided_usec = clock_wall_usec();
 	snprintf(row->decided_by, sizeof(row->decided_by), "%s",
-		center->actor_name ? center->actor_name : "center");
+	        center->actor_name ? center->actor_name : "center");
 	core_must(store_enrolment_put(center->store, row), "keep an enrolment");
 	return 0;
 }
 
 static void keep_certificate(struct center *center, const struct gateway *gateway,
-	const struct cert *cert, uint64_t leaf)
+        const struct cert *cert, uint64_t leaf)
 {
-	struct store_certificate row = { .tier = 2, .not_before_usec = cert_not_before_usec(cert),
-		.not_after_usec = cert_not_after_usec(cert), .leaf = leaf };
+	struct store_certificate row = { .tier = 2,
+		.not_before_usec = cert_not_before_usec(cert),
+		.not_after_usec = cert_not_after_usec(cert),
+		.leaf = leaf };
 	struct key_hash hash = cert_key_hash(cert);
 	const uint8_t *der;
 	size_t count;
@@ -152,7 +160,7 @@ static void keep_certificate(struct center *center, const struct gateway *gatewa
 }
 
 int issue_certificate(
-	struct center *center, struct store_enrolment *row, struct cert **ret_cert, struct err *err)
+        struct center *center, struct store_enrolment *row, struct cert **ret_cert, struct err *err)
 {
 	struct gateway *gateway = registry_gateway(center, row->gateway);
 	AUTO_BUF struct buf der = BUF(CERT_DER_BYTES_MAX);
@@ -171,7 +179,7 @@ int issue_certificate(
 		return r;
 	}
 	leaf = record_step(center, gateway, PROCEDURE_ISSUED, procedure_record(PROCEDURE_ISSUED),
-		describe_certificate, cert);
+	        describe_certificate, cert);
 	keep_certificate(center, gateway, cert, leaf);
 	snprintf(row->state, sizeof(row->state), "issued");
 	snprintf(row->certificate_serial, sizeof(row->certificate_serial), "%s", cert_serial(cert));

@@ -35,18 +35,29 @@ void ledger_begin(struct center *center)
 	}
 }
 
+static void hold_fronts(struct center *center, bool hold)
+{
+	for (unsigned i = 0; i < FRONTS_MAX; i++) {
+		if (center->fronts[i].channel) {
+			channel_hold(center->fronts[i].channel, hold);
+		}
+	}
+}
+
 static void let_out(struct center *center)
 {
 	size_t count = center->outbox_count;
 
+	hold_fronts(center, true);
 	for (size_t i = 0; i < count; i++) {
 		struct outbox_item *item = &center->outbox[i];
 
-		core_send(center, item->front, (enum message_type)item->type, item->tag, item->bytes,
-			item->count);
+		core_send(center, item->front, (enum message_type)item->type, item->tag,
+		        item->bytes, item->count);
 		free(item->bytes);
 	}
 	center->outbox_count = 0;
+	hold_fronts(center, false);
 }
 
 void ledger_commit(struct center *center)

@@ -20,7 +20,7 @@ static enum policy_fact fact(bool yes)
 }
 
 static void fill_end(struct center *center, const struct site_entry *site, const char *serial,
-	int64_t now, struct policy_end_facts *end)
+        int64_t now, struct policy_end_facts *end)
 {
 	struct gateway *gateway = site ? site->gateway : NULL;
 	const struct gateway_certificate *service = NULL;
@@ -34,14 +34,15 @@ static void fill_end(struct center *center, const struct site_entry *site, const
 	}
 	end->maker_accredited = fact(trust_maker(center, gateway->maker, now));
 	end->device = trust_certificate(center, 1, &gateway->device, now);
-	/* A live grant stands on the certificate it names, a new one on the one the gateway uses now. */
+	/* A live grant stands on the certificate it names, a new one on the one the gateway uses
+	 * now. */
 	service = registry_certificate(gateway, serial ? serial : gateway->serial);
 	if (service) {
 		end->service = trust_certificate(center, 2, service, now);
 	}
 	if (gateway->front) {
 		bool delivered = procedure_check(gateway->steps, PROCEDURE_CONNECTION, NULL) !=
-			PROCEDURE_OUT_OF_ORDER;
+		                 PROCEDURE_OUT_OF_ORDER;
 
 		end->gateway = gateway->ready && delivered ? GATEWAY_ONLINE : GATEWAY_NOT_READY;
 		end->behind_nat = fact(gateway->address.family == ADDRESS_NONE);
@@ -49,7 +50,7 @@ static void fill_end(struct center *center, const struct site_entry *site, const
 }
 
 static void world_facts(void *context, const struct policy_request *request,
-	const struct grant *grant, struct moment now, struct policy_facts *facts)
+        const struct grant *grant, struct moment now, struct policy_facts *facts)
 {
 	struct center *center = context;
 	const struct site_entry *from = registry_site(center, request->from.site);
@@ -64,8 +65,10 @@ static void world_facts(void *context, const struct policy_request *request,
 		.service_ca_accredited = fact(trust_service_ca(center, now.wall_usec)),
 		.window = { now.wall_usec, now.wall_usec + GRANT_SEC_MAX * USEC_PER_SEC },
 	};
-	fill_end(center, from, grant ? grant->initiator.serial : NULL, now.wall_usec, &facts->initiator);
-	fill_end(center, to, grant ? grant->responder.serial : NULL, now.wall_usec, &facts->responder);
+	fill_end(center, from, grant ? grant->initiator.serial : NULL, now.wall_usec,
+	        &facts->initiator);
+	fill_end(center, to, grant ? grant->responder.serial : NULL, now.wall_usec,
+	        &facts->responder);
 }
 
 static int world_end(void *context, const struct host_ref *ref, struct grant_end *end)
@@ -75,7 +78,7 @@ static int world_end(void *context, const struct host_ref *ref, struct grant_end
 	struct policy_host host;
 
 	if (!site || !site->policy || !site->gateway || !*site->gateway->serial ||
-		site_policy_host_get(site->policy, ref->host, &host) != 0) {
+	        site_policy_host_get(site->policy, ref->host, &host) != 0) {
 		return 1;
 	}
 	*end = (struct grant_end){ .address = site->gateway->address, .service = host.service };
@@ -97,8 +100,9 @@ static uint64_t pack_reports(const struct connection_row *row)
 	uint64_t reports = 0;
 
 	for (int side = 0; side < 2; side++) {
-		reports |= (uint64_t)(row->armed[side] | row->up[side] << 1 | row->closed[side] << 2)
-			<< (3 * side);
+		reports |=
+		        (uint64_t)(row->armed[side] | row->up[side] << 1 | row->closed[side] << 2)
+		        << (3 * side);
 	}
 	return reports;
 }
@@ -109,7 +113,7 @@ int live_unpack(const struct store_connection *stored, struct connection_row *re
 
 	*ret_row = (struct connection_row){ .changed_at = stored->changed_usec };
 	if (grant_parse(stored->grant, strlen(stored->grant), &ret_row->grant, &err) != 0 ||
-		connection_state_parse(stored->state, &ret_row->state) != 0) {
+	        connection_state_parse(stored->state, &ret_row->state) != 0) {
 		log_error("connection %s: %s", stored->id, err.text);
 		return 1;
 	}
@@ -128,15 +132,20 @@ int live_unpack(const struct store_connection *stored, struct connection_row *re
 static void store_row(struct center *center, const struct connection_row *row, uint64_t leaf)
 {
 	AUTO_BUF struct buf grant = BUF(JWS_SMALL_BYTES_MAX);
-	struct store_connection stored = { .number = row->grant.number, .reports = pack_reports(row),
-		.changed_usec = row->changed_at, .live = row->state != CONNECTION_CLOSED, .leaf = leaf };
+	struct store_connection stored = { .number = row->grant.number,
+		.reports = pack_reports(row),
+		.changed_usec = row->changed_at,
+		.live = row->state != CONNECTION_CLOSED,
+		.leaf = leaf };
 
 	grant_print(&row->grant, &grant);
 	stored.grant = (char *)buf_text(&grant);
 	snprintf(stored.id, sizeof(stored.id), "%s", row->grant.id.text);
 	snprintf(stored.state, sizeof(stored.state), "%s", connection_state_name(row->state));
-	snprintf(stored.initiator_site, sizeof(stored.initiator_site), "%s", row->grant.initiator.site);
-	snprintf(stored.responder_site, sizeof(stored.responder_site), "%s", row->grant.responder.site);
+	snprintf(stored.initiator_site, sizeof(stored.initiator_site), "%s",
+	        row->grant.initiator.site);
+	snprintf(stored.responder_site, sizeof(stored.responder_site), "%s",
+	        row->grant.responder.site);
 	snprintf(stored.by, sizeof(stored.by), "%s", row->by);
 	snprintf(stored.reason, sizeof(stored.reason), "%s", row->reason);
 	ledger_begin(center);
@@ -201,8 +210,8 @@ static void send_action(struct center *center, const struct connection_action *a
 		break;
 	case CONNECTION_SEND_CUT:
 		name = "cut";
-		data = json_pack("{ss ss ss}", "id", action->id.text, "reason", action->reason, "by",
-			action->by);
+		data = json_pack("{ss ss ss}", "id", action->id.text, "reason", action->reason,
+		        "by", action->by);
 		center->counts.cuts++;
 		break;
 	default:
@@ -218,7 +227,7 @@ static void step_ends(struct center *center, const struct grant *grant, enum pro
 {
 	for (int side = 0; side < 2; side++) {
 		struct gateway *gateway =
-			registry_gateway(center, grant_end(grant, (enum grant_side)side)->gateway);
+		        registry_gateway(center, grant_end(grant, (enum grant_side)side)->gateway);
 
 		if (gateway && !(gateway->steps & PROCEDURE_BIT(step))) {
 			steps_done_by_itself(center, gateway, step);
@@ -292,7 +301,7 @@ int live_open(struct center *center, struct err *err)
 	}
 	if (r == 0) {
 		center->machine = connection_machine_new(
-			center->config.provider, epoch > 0 ? epoch : 1, &center->world);
+		        center->config.provider, epoch > 0 ? epoch : 1, &center->world);
 		r = store_connection_list_live(center->store, restore, center);
 	}
 	if (r < 0) {
@@ -307,7 +316,7 @@ int live_open(struct center *center, struct err *err)
 void live_gateway_online(struct center *center, struct gateway *gateway)
 {
 	connection_gateway_online(
-		center->machine, gateway->name, NULL, 0, clock_now(), &center->actions);
+	        center->machine, gateway->name, NULL, 0, clock_now(), &center->actions);
 	run(center);
 }
 
@@ -317,10 +326,10 @@ void live_gateway_offline(struct center *center, struct gateway *gateway)
 }
 
 void live_report(struct center *center, struct gateway *gateway, enum connection_report report,
-	const char *id, const char *reason)
+        const char *id, const char *reason)
 {
-	connection_report(center->machine, gateway->name, report, id, reason, clock_now(),
-		&center->actions);
+	connection_report(
+	        center->machine, gateway->name, report, id, reason, clock_now(), &center->actions);
 	run(center);
 }
 
@@ -363,7 +372,7 @@ struct decision live_explain(struct center *center, const struct policy_request 
 }
 
 int live_cut(struct center *center, const char *id, const char *by, const char *reason,
-	uint64_t *ret_leaf)
+        uint64_t *ret_leaf)
 {
 	int r = connection_cut(center->machine, id, by, reason, clock_now(), &center->actions);
 
@@ -382,7 +391,7 @@ uint64_t live_raise_epoch(struct center *center)
 	ledger_begin(center);
 	core_must(store_counter_put(center->store, "epoch", epoch), "keep the epoch");
 	core_must(connection_epoch_raise(center->machine, epoch, clock_now(), &center->actions),
-		"raise the epoch");
+	        "raise the epoch");
 	run(center);
 	return epoch;
 }
@@ -390,19 +399,19 @@ uint64_t live_raise_epoch(struct center *center)
 static json_t *print_end(const struct grant_end *end)
 {
 	return json_pack("{ss ss ss ss ss}", "site", end->site, "gateway", end->gateway, "host",
-		end->host, "service", address_print(end->service).text, "address",
-		end->address.family == ADDRESS_NONE ? "any" : address_print(end->address).text);
+	        end->host, "service", address_print(end->service).text, "address",
+	        end->address.family == ADDRESS_NONE ? "any" : address_print(end->address).text);
 }
 
 json_t *live_print(const struct connection_row *row)
 {
 	const struct grant *grant = &row->grant;
 	json_t *json = json_pack("{ss si ss ss ss ss si ss ss si}", "id", grant->id.text, "number",
-		(int)grant->number, "state", connection_state_name(row->state), "class",
-		service_class_name(grant->class), "person", grant->person, "protocol",
-		protocol_name(grant->protocol), "port", (int)grant->port, "issued_at",
-		time_print(grant->issued_at).text, "not_after", time_print(grant->not_after).text,
-		"lease_sec", (int)grant->lease_sec);
+	        (int)grant->number, "state", connection_state_name(row->state), "class",
+	        service_class_name(grant->class), "person", grant->person, "protocol",
+	        protocol_name(grant->protocol), "port", (int)grant->port, "issued_at",
+	        time_print(grant->issued_at).text, "not_after", time_print(grant->not_after).text,
+	        "lease_sec", (int)grant->lease_sec);
 
 	for (int side = 0; side < 2; side++) {
 		json_t *end = print_end(grant_end(grant, (enum grant_side)side));
@@ -428,9 +437,10 @@ json_t *live_layers(const struct decision *decision)
 		const struct policy_layer_result *result = &decision->layers[layer];
 
 		json_array_append_new(layers,
-			json_pack("{ss ss ss ss}", "layer", policy_layer_name((enum policy_layer)layer),
-				"verdict", result->verdict == VERDICT_PERMIT ? "permit" : "deny", "reason",
-				policy_reason_name(result->reason), "detail", result->detail));
+		        json_pack("{ss ss ss ss}", "layer",
+		                policy_layer_name((enum policy_layer)layer), "verdict",
+		                result->verdict == VERDICT_PERMIT ? "permit" : "deny", "reason",
+		                policy_reason_name(result->reason), "detail", result->detail));
 	}
 	return layers;
 }

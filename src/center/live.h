@@ -9,7 +9,7 @@ int live_open(struct center *center, struct err *err) must_use;
 void live_gateway_online(struct center *center, struct gateway *gateway);
 void live_gateway_offline(struct center *center, struct gateway *gateway);
 void live_report(struct center *center, struct gateway *gateway, enum connection_report report,
-	const char *id, const char *reason);
+        const char *id, const char *reason);
 void live_review(struct center *center, const char *site);
 void live_tick(struct center *center);
 
@@ -25,7 +25,7 @@ struct live_answer live_ask(struct center *center, const struct connection_reque
 struct decision live_explain(struct center *center, const struct policy_request *request);
 /* Outcome 1: there is no such live connection. */
 int live_cut(struct center *center, const char *id, const char *by, const char *reason,
-	uint64_t *ret_leaf) must_use;
+        uint64_t *ret_leaf) must_use;
 
 /* Makes every older grant void and ends all connections. Returns the new epoch. */
 uint64_t live_raise_epoch(struct center *center);

@@ -6,8 +6,8 @@
  * port and reads nothing from a peer.
  *
  * May touch: its configuration, its children, which inherit what it may: so it gives up new
- * privileges and core dumps here, and each child puts up its own walls. May not and does not: open a
- * socket to anybody, read a key.
+ * privileges and core dumps here, and each child puts up its own walls. May not and does not: open
+ * a socket to anybody, read a key.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -103,8 +103,8 @@ static void on_ended(void *context, struct process *process, int status)
 	if (child->wait_msec > RESTART_MSEC_MAX) {
 		child->wait_msec = RESTART_MSEC_MAX;
 	}
-	log_error("%s %u ended (status %d): it starts again in %lld ms", child_name(child), child->index,
-		status, (long long)child->wait_msec);
+	log_error("%s %u ended (status %d): it starts again in %lld ms", child_name(child),
+	        child->index, status, (long long)child->wait_msec);
 	loop_timer_set(child->timer, child->wait_msec);
 }
 
@@ -113,15 +113,19 @@ static int start_process(struct child *child, int fd)
 	struct main_state *state = child->state;
 	char index[16];
 	AUTO_STRING char *conf = NULL;
-	const char *const argv[] = { state->executable, "--process", child_name(child), "--index", index,
-		"--config", state->arguments->config_path,
-		state->arguments->first_token ? "--first-token" : NULL, state->arguments->first_token, NULL };
+	const char *const argv[] = { state->executable, "--process", child_name(child), "--index",
+		index, "--config", state->arguments->config_path,
+		state->arguments->first_token ? "--first-token" : NULL,
+		state->arguments->first_token, NULL };
 	const char *environment[3] = { "PATH=/usr/bin:/bin", NULL, NULL };
-	struct process_plan plan = { .name = child_name(child), .argv = argv, .environment = environment,
-		.fds = { fd }, .fd_count = 1 };
-	const char *softhsm = child->kind == CHILD_SIGNER ? state->config.ca_token.softhsm_conf :
-		child->kind == CHILD_FRONT ? state->config.tls_token.softhsm_conf :
-									 NULL;
+	struct process_plan plan = { .name = child_name(child),
+		.argv = argv,
+		.environment = environment,
+		.fds = { fd },
+		.fd_count = 1 };
+	const char *softhsm = child->kind == CHILD_SIGNER  ? state->config.ca_token.softhsm_conf
+	                      : child->kind == CHILD_FRONT ? state->config.tls_token.softhsm_conf
+	                                                   : NULL;
 
 	snprintf(index, sizeof(index), "%u", child->index);
 	if (softhsm) {
@@ -181,7 +185,8 @@ static int start_and_join(struct child *child)
 	r = start_process(child, pair[1]);
 	if (r == 0) {
 		r = control_send(state->control,
-			child->kind == CHILD_SIGNER ? CONTROL_SIGNER : CONTROL_FRONT, child->index, pair[0]);
+		        child->kind == CHILD_SIGNER ? CONTROL_SIGNER : CONTROL_FRONT, child->index,
+		        pair[0]);
 	}
 	close(pair[0]);
 	close(pair[1]);
@@ -242,7 +247,8 @@ static void on_stop(void *context, int signal)
 	}
 }
 
-static void child_init(struct child *child, struct main_state *state, enum child_kind kind, unsigned index)
+static void child_init(
+        struct child *child, struct main_state *state, enum child_kind kind, unsigned index)
 {
 	*child = (struct child){ .state = state, .kind = kind, .index = index };
 	child->timer = loop_timer_new(state->loop, on_restart, child);
@@ -282,7 +288,8 @@ static int parent_main(const struct process_arguments *arguments)
 	struct err err = { 0 };
 	int r;
 
-	if (count <= 0 || sandbox_prepare(&err) < 0 || process_configure(arguments, "main", &state.config) != 0) {
+	if (count <= 0 || sandbox_prepare(&err) < 0 ||
+	        process_configure(arguments, "main", &state.config) != 0) {
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -316,20 +323,26 @@ static int check_main(const char *path)
 }
 
 static const char usage[] =
-	"usage: sekisho-center [-c FILE] [-d] [-n] [--first-token FILE]\n"
-	"       sekisho-center --sample | --openapi | --version | --help\n"
-	"\n"
-	"  -c, --config FILE       the configuration (" CONFIG_DEFAULT ")\n"
-	"  -d, --foreground        stay in the foreground (this is always so)\n"
-	"  -n, --check             check the configuration and end\n"
-	"      --first-token FILE  write the first operator token there at the first start\n"
-	"      --sample            print a sample configuration\n"
-	"      --openapi           print the interface as OpenAPI 3.1\n"
-	"\n"
-	"SIGHUP reads configuration and certificates again, SIGTERM ends.\n";
+        "usage: sekisho-center [-c FILE] [-d] [-n] [--first-token FILE]\n"
+        "       sekisho-center --sample | --openapi | --version | --help\n"
+        "\n"
+        "  -c, --config FILE       the configuration (" CONFIG_DEFAULT ")\n"
+        "  -d, --foreground        stay in the foreground (this is always so)\n"
+        "  -n, --check             check the configuration and end\n"
+        "      --first-token FILE  write the first operator token there at the first start\n"
+        "      --sample            print a sample configuration\n"
+        "      --openapi           print the interface as OpenAPI 3.1\n"
+        "\n"
+        "SIGHUP reads configuration and certificates again, SIGTERM ends.\n";
 
-enum { OPTION_FIRST_TOKEN = 256, OPTION_SAMPLE, OPTION_OPENAPI, OPTION_PROCESS, OPTION_INDEX,
-	OPTION_VERSION };
+enum {
+	OPTION_FIRST_TOKEN = 256,
+	OPTION_SAMPLE,
+	OPTION_OPENAPI,
+	OPTION_PROCESS,
+	OPTION_INDEX,
+	OPTION_VERSION
+};
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },

@@ -1,6 +1,7 @@
 /*
- * What front and core say to each other, over loop/channel. The tag names an exchange or a stream of
- * that front; the front chooses it and never uses one again while anything may still speak of it.
+ * What front and core say to each other, over loop/channel. The tag names an exchange or a stream
+ * of that front; the front chooses it and never uses one again while anything may still speak of
+ * it.
  *
  *     front → core   request           a whole HTTP request
  *                    gone              the peer of this exchange or stream has left

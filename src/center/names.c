@@ -1,5 +1,5 @@
-/* Open addressing with linear probing; a removed place is refilled from its cluster, so there are no
- * tombstones. The seed is random: a peer that chooses names cannot choose collisions. */
+/* Open addressing with linear probing; a removed place is refilled from its cluster, so there are
+ * no tombstones. The seed is random: a peer that chooses names cannot choose collisions. */
 #include "center/names.h"
 
 #include <stdint.h>
@@ -57,8 +57,8 @@ static struct place *find(const struct names *names, const char *name, uint64_t 
 {
 	size_t at = hash & (names->room - 1);
 
-	while (names->places[at].name && (names->places[at].hash != hash ||
-										  strcmp(names->places[at].name, name) != 0)) {
+	while (names->places[at].name &&
+	        (names->places[at].hash != hash || strcmp(names->places[at].name, name) != 0)) {
 		at = (at + 1) & (names->room - 1);
 	}
 	return &names->places[at];

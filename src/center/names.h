@@ -1,5 +1,5 @@
-/* A hash table from a text to something that is the caller's. Look-ups are by pair all over the core
- * (DESIGN 10), and all of them are in memory. */
+/* A hash table from a text to something that is the caller's. Look-ups are by pair all over the
+ * core (DESIGN 10), and all of them are in memory. */
 #pragma once
 
 #include <stddef.h>

@@ -27,7 +27,8 @@ static int load_site(void *context, const void *row)
 		r = site_policy_parse(buf_text(&text), text.count, &site->policy, &err);
 	}
 	if (r != 0) {
-		/* It was good when it was taken; a site whose policy cannot be read reaches nobody. */
+		/* It was good when it was taken; a site whose policy cannot be read reaches nobody.
+		 */
 		log_error("policy of site %s: %s", stored->owner, err.text);
 		return r < 0 ? r : 0;
 	}
@@ -47,7 +48,8 @@ static int load_provider(struct center *center)
 	}
 	r = seal_peek(row.text, strlen(row.text), PROVIDER_TYP, &text, NULL, &err);
 	if (r == 0) {
-		r = provider_policy_parse(buf_text(&text), text.count, &center->provider_policy, &err);
+		r = provider_policy_parse(
+		        buf_text(&text), text.count, &center->provider_policy, &err);
 	}
 	if (r == 0) {
 		center->provider_policy_text = TAKE(row.text);
@@ -69,7 +71,7 @@ int policies_open(struct center *center, struct err *err)
 }
 
 static uint64_t keep(struct center *center, const char *kind, const char *owner, uint64_t version,
-	const char *jws)
+        const char *jws)
 {
 	struct record *record = ledger_record(center, "policy.activated", owner);
 	struct store_policy row = { .version = version, .received_usec = clock_wall_usec() };
@@ -101,34 +103,36 @@ static void push(void *context, const char *name, void *value)
 }
 
 int policies_take_provider(
-	struct center *center, const char *jws, size_t count, uint64_t *ret_leaf, struct err *err)
+        struct center *center, const char *jws, size_t count, uint64_t *ret_leaf, struct err *err)
 {
 	AUTO_BUF struct buf text = BUF(POLICY_TEXT_BYTES_MAX);
 	AUTO(provider_policy) struct provider_policy *policy = NULL;
 	const struct key *keys[STATEMENT_KEYS_MAX];
 	AUTO_STRING char *copy = mem_format("%.*s", (int)count, jws);
 	size_t key_count = statement_set_keys(center->statements, STATEMENT_PROVIDER,
-		center->config.provider, STATEMENT_USE_POLICY, clock_wall_usec(), keys);
-	int r = key_count > 0 ?
-		seal_open(jws, count, PROVIDER_TYP, keys, key_count, &text, NULL, err) :
-		err_set(err, 1, "the provider is not accredited now");
+	        center->config.provider, STATEMENT_USE_POLICY, clock_wall_usec(), keys);
+	int r = key_count > 0
+	                ? seal_open(jws, count, PROVIDER_TYP, keys, key_count, &text, NULL, err)
+	                : err_set(err, 1, "the provider is not accredited now");
 
 	if (r == 0) {
 		r = provider_policy_parse(buf_text(&text), text.count, &policy, err);
 	}
 	if (r == 0 && !text_equal(provider_policy_provider(policy), center->config.provider)) {
 		r = err_set(err, 1, "provider: is \"%s\", but this center is \"%s\"",
-			provider_policy_provider(policy), center->config.provider);
+		        provider_policy_provider(policy), center->config.provider);
 	}
 	if (r == 0) {
 		r = provider_policy_check(policy,
-			center->provider_policy ? provider_policy_version(center->provider_policy) : 0, err);
+		        center->provider_policy ? provider_policy_version(center->provider_policy)
+		                                : 0,
+		        err);
 	}
 	if (r != 0) {
 		return r < 0 ? r : 1;
 	}
-	*ret_leaf =
-		keep(center, "provider", center->config.provider, provider_policy_version(policy), copy);
+	*ret_leaf = keep(
+	        center, "provider", center->config.provider, provider_policy_version(policy), copy);
 	provider_policy_free(center->provider_policy);
 	center->provider_policy = TAKE(policy);
 	free(center->provider_policy_text);
@@ -139,7 +143,7 @@ int policies_take_provider(
 }
 
 static int open_site_seal(struct center *center, const char *site, const char *jws, size_t count,
-	struct buf *text, struct err *err)
+        struct buf *text, struct err *err)
 {
 	struct store_site row = { 0 };
 	AUTO(key) struct key *owner = NULL;
@@ -151,15 +155,15 @@ static int open_site_seal(struct center *center, const char *site, const char *j
 		err_set(err, r, "there is no such site");
 	}
 	if (r == 0) {
-		r = seal_open(
-			jws, count, SITE_TYP, (const struct key *const *)&owner, 1, text, NULL, err);
+		r = seal_open(jws, count, SITE_TYP, (const struct key *const *)&owner, 1, text,
+		        NULL, err);
 	}
 	store_row_clear(STORE_SITE, &row);
 	return r;
 }
 
 int policies_take_site(struct center *center, const char *name, const char *jws, size_t count,
-	uint64_t *ret_leaf, struct err *err)
+        uint64_t *ret_leaf, struct err *err)
 {
 	struct site_entry *site = registry_site(center, name);
 	AUTO_BUF struct buf text = BUF(POLICY_TEXT_BYTES_MAX);
@@ -174,7 +178,8 @@ int policies_take_site(struct center *center, const char *name, const char *jws,
 		r = err_set(err, 1, "site: the policy is of \"%s\"", site_policy_site(policy));
 	}
 	if (r == 0) {
-		r = site_policy_check(policy, site->policy ? site_policy_version(site->policy) : 0, err);
+		r = site_policy_check(
+		        policy, site->policy ? site_policy_version(site->policy) : 0, err);
 	}
 	if (r != 0) {
 		return r < 0 ? r : 1;
@@ -200,6 +205,6 @@ json_t *policies_event(const struct center *center, const struct site_entry *sit
 	}
 	event = json_pack("{ss}", "provider", center->provider_policy_text);
 	json_object_set_new(event, "site",
-		site && site->policy_text ? json_string(site->policy_text) : json_null());
+	        site && site->policy_text ? json_string(site->policy_text) : json_null());
 	return event;
 }

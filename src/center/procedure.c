@@ -12,11 +12,12 @@ static const struct {
 	[PROCEDURE_DELIVERED] = { 0x01f, "delivery of the gateway", "device.delivered" },
 	[PROCEDURE_USE] = { 0x03f, "application for use", "application.use" },
 	[PROCEDURE_REQUESTED] = { 0x07f, "request for a service certificate",
-		"service.certificate-requested" },
+	        "service.certificate-requested" },
 	[PROCEDURE_ISSUED] = { 0x0ff, "service certificate", "service.certificate-issued" },
 	[PROCEDURE_LOADED] = { 0x1ff, "service certificate on the token",
-		"service.certificate-installed" },
-	[PROCEDURE_CONNECTION] = { 0x3ff, "first request for a connection", "connection.requested" },
+	        "service.certificate-installed" },
+	[PROCEDURE_CONNECTION] = { 0x3ff, "first request for a connection",
+	        "connection.requested" },
 	[PROCEDURE_SERVICE] = { 0x7ff, "first connection", "service.provided" },
 };
 
@@ -33,8 +34,9 @@ int procedure_check(uint64_t steps, enum procedure_step step, struct err *err)
 		enum procedure_step first = (enum procedure_step)__builtin_ctzll(missing);
 
 		return err_set(err, PROCEDURE_OUT_OF_ORDER,
-			"step %c (%s) needs step %c (%s), which is not done", procedure_letter(step),
-			steps_table[step].title, procedure_letter(first), steps_table[first].title);
+		        "step %c (%s) needs step %c (%s), which is not done",
+		        procedure_letter(step), steps_table[step].title, procedure_letter(first),
+		        steps_table[first].title);
 	}
 	return 0;
 }

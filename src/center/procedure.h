@@ -12,18 +12,18 @@
 #include "base/err.h"
 
 enum procedure_step {
-	PROCEDURE_JOIN,         /* a: the user applies to the provider */
-	PROCEDURE_PURCHASE,     /* b: the user orders from the maker */
-	PROCEDURE_REGISTER,     /* c: the maker registers the box */
-	PROCEDURE_CERTIFICATE,  /* d: the device CA issues tier 1 */
-	PROCEDURE_INSTALLED,    /* e: tier 1 is on the token */
-	PROCEDURE_DELIVERED,    /* f: the user has the box */
-	PROCEDURE_USE,          /* g: the user applies to use the service */
-	PROCEDURE_REQUESTED,    /* h: the provider asks the service CA */
-	PROCEDURE_ISSUED,       /* i: the service CA issues tier 2 */
-	PROCEDURE_LOADED,       /* j: tier 2 is on the token: the gateway speaks with it */
-	PROCEDURE_CONNECTION,   /* k: the first request for a connection */
-	PROCEDURE_SERVICE,      /* l: the first connection is up */
+	PROCEDURE_JOIN,        /* a: the user applies to the provider */
+	PROCEDURE_PURCHASE,    /* b: the user orders from the maker */
+	PROCEDURE_REGISTER,    /* c: the maker registers the box */
+	PROCEDURE_CERTIFICATE, /* d: the device CA issues tier 1 */
+	PROCEDURE_INSTALLED,   /* e: tier 1 is on the token */
+	PROCEDURE_DELIVERED,   /* f: the user has the box */
+	PROCEDURE_USE,         /* g: the user applies to use the service */
+	PROCEDURE_REQUESTED,   /* h: the provider asks the service CA */
+	PROCEDURE_ISSUED,      /* i: the service CA issues tier 2 */
+	PROCEDURE_LOADED,      /* j: tier 2 is on the token: the gateway speaks with it */
+	PROCEDURE_CONNECTION,  /* k: the first request for a connection */
+	PROCEDURE_SERVICE,     /* l: the first connection is up */
 	PROCEDURE_STEP_COUNT,
 };
 

@@ -16,7 +16,7 @@
 #define PATHS_MAX 48
 
 int process_configure(
-	const struct process_arguments *arguments, const char *name, struct center_config *config)
+        const struct process_arguments *arguments, const char *name, struct center_config *config)
 {
 	static const char *const levels[] = { "error", "warning", "info", "debug" };
 	struct err err = { 0 };
@@ -80,8 +80,8 @@ static void add_softhsm(struct paths *paths, const char *conf)
 
 static void add_tokens(struct paths *paths, const struct center_config *config)
 {
-	static const char *const places[] = { "/var/lib/softhsm", "/var/lib/tpm2_pkcs11", "/run/pcscd",
-		"/dev/tpmrm0", "/dev/tpm0", "/run/p11-kit" };
+	static const char *const places[] = { "/var/lib/softhsm", "/var/lib/tpm2_pkcs11",
+		"/run/pcscd", "/dev/tpmrm0", "/dev/tpm0", "/run/p11-kit" };
 	const struct center_token *const tokens[] = { &config->tls_token, &config->ca_token };
 
 	for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
@@ -94,7 +94,7 @@ static void add_tokens(struct paths *paths, const struct center_config *config)
 }
 
 const struct sandbox_path *process_paths(const struct process_arguments *arguments,
-	const struct center_config *config, bool tokens, bool state)
+        const struct center_config *config, bool tokens, bool state)
 {
 	static struct paths paths;
 
@@ -132,7 +132,9 @@ int control_send(int fd, enum control_kind kind, unsigned index, int passed)
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
 		.msg_controllen = sizeof(control.room) };
 	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 
@@ -151,7 +153,9 @@ int control_receive(int fd, enum control_kind *ret_kind, unsigned *ret_index, in
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
 		.msg_controllen = sizeof(control.room) };
 	struct cmsghdr *head;
 	ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);

@@ -64,7 +64,7 @@ bool refusals_count(struct refusals *refusals, const char *source_name, int64_t 
 }
 
 void refusals_flush(struct refusals *refusals, int64_t monotonic_usec, bool all,
-	refusals_each *each, void *context)
+        refusals_each *each, void *context)
 {
 	struct source **at = &refusals->first;
 

@@ -1,7 +1,7 @@
 /*
- * Refusals are recorded, but they must not be able to flood the ledger (reliability.md 3.5): of each
- * source the first 10 in a minute are recorded one by one, the rest as one record with their number
- * when the minute is over. Pure: the time is handed in.
+ * Refusals are recorded, but they must not be able to flood the ledger (reliability.md 3.5): of
+ * each source the first 10 in a minute are recorded one by one, the rest as one record with their
+ * number when the minute is over. Pure: the time is handed in.
  */
 #pragma once
 
@@ -31,4 +31,4 @@ bool refusals_count(struct refusals *refusals, const char *source, int64_t monot
  * over (at the end of the process). */
 typedef void refusals_each(void *context, const char *source, uint64_t count);
 void refusals_flush(struct refusals *refusals, int64_t monotonic_usec, bool all,
-	refusals_each *each, void *context);
+        refusals_each *each, void *context);

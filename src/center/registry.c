@@ -71,12 +71,13 @@ struct gateway *registry_take_procedure(struct center *center, const struct stor
 	memcpy(gateway->site, row->site, sizeof(gateway->site));
 	memcpy(gateway->maker, row->maker, sizeof(gateway->maker));
 	gateway->steps = row->steps;
-	/* One access point a site: the first gateway that is used there stays it. */
+	/* One access point a site; another takes its place when it comes and this one is away. */
 	if (!site->gateway) {
 		site->gateway = gateway;
 	}
 	if (row->device_fingerprint.count == STORE_HASH_BYTES) {
-		names_put(center->devices, print_fingerprint(row->device_fingerprint.bytes).text, gateway);
+		names_put(center->devices, print_fingerprint(row->device_fingerprint.bytes).text,
+		        gateway);
 	}
 	return gateway;
 }
@@ -112,7 +113,7 @@ void registry_take_certificate(struct center *center, const struct store_certifi
 		return;
 	}
 	while (at < gateway->service_count &&
-		gateway->service[at].not_after_usec > row->not_after_usec) {
+	        gateway->service[at].not_after_usec > row->not_after_usec) {
 		at++;
 	}
 	if (at == GATEWAY_CERTIFICATES_MAX) {
@@ -122,7 +123,7 @@ void registry_take_certificate(struct center *center, const struct store_certifi
 		gateway->service_count++;
 	}
 	memmove(&gateway->service[at + 1], &gateway->service[at],
-		(gateway->service_count - at - 1) * sizeof(gateway->service[0]));
+	        (gateway->service_count - at - 1) * sizeof(gateway->service[0]));
 	fill_certificate(&gateway->service[at], row);
 }
 
@@ -155,10 +156,11 @@ int registry_open(struct center *center, struct err *err)
 	r = store_site_list(center->store, "", INT64_MAX, take_site, center);
 	if (r == 0) {
 		r = store_procedure_list(
-			center->store, NULL, NULL, "", INT64_MAX, take_procedure, center);
+		        center->store, NULL, NULL, "", INT64_MAX, take_procedure, center);
 	}
 	for (uint64_t tier = 1; r == 0 && tier <= 2; tier++) {
-		r = store_certificate_list(center->store, tier, "", INT64_MAX, take_certificate, center);
+		r = store_certificate_list(
+		        center->store, tier, "", INT64_MAX, take_certificate, center);
 	}
 	return r < 0 ? err_set(err, FAULT(r), "sites and gateways cannot be read") : 0;
 }
@@ -172,14 +174,15 @@ static void print_event(struct buf *out, const char *name, const json_t *data)
 }
 
 void registry_event(
-	struct center *center, const struct gateway *gateway, const char *name, json_t *data)
+        struct center *center, const struct gateway *gateway, const char *name, json_t *data)
 {
 	AUTO_BUF struct buf event = BUF(MESSAGE_BYTES_MAX - 16);
 
 	if (gateway->front) {
 		print_event(&event, name, data);
 		center->counts.events++;
-		core_send(center, gateway->front, MESSAGE_EVENT, gateway->stream, event.bytes, event.count);
+		core_send(center, gateway->front, MESSAGE_EVENT, gateway->stream, event.bytes,
+		        event.count);
 	}
 }
 
@@ -204,9 +207,11 @@ static struct stream_key stream_key(const struct front_link *front, uint32_t str
 	return key;
 }
 
-void registry_online(struct center *center, struct gateway *gateway, struct front_link *front,
-	uint32_t stream)
+void registry_online(
+        struct center *center, struct gateway *gateway, struct front_link *front, uint32_t stream)
 {
+	struct site_entry *site = registry_site(center, gateway->site);
+
 	if (gateway->front) {
 		core_send(center, gateway->front, MESSAGE_END, gateway->stream, NULL, 0);
 		registry_offline(center, gateway, "a newer stream came");
@@ -215,6 +220,9 @@ void registry_online(struct center *center, struct gateway *gateway, struct fron
 	gateway->stream = stream;
 	names_put(center->streams, stream_key(front, stream).text, gateway);
 	gateway->since_usec = clock_wall_usec();
+	if (site && (!site->gateway || !site->gateway->front)) {
+		site->gateway = gateway;
+	}
 }
 
 void registry_offline(struct center *center, struct gateway *gateway, const char *why)
@@ -267,7 +275,7 @@ size_t registry_online_count(const struct center *center)
 json_t *registry_print(const struct gateway *gateway)
 {
 	const struct gateway_certificate *newest =
-		gateway->service_count > 0 ? &gateway->service[0] : NULL;
+	        gateway->service_count > 0 ? &gateway->service[0] : NULL;
 	char steps[PROCEDURE_STEP_COUNT + 1] = "";
 	json_t *json;
 
@@ -276,22 +284,23 @@ json_t *registry_print(const struct gateway *gateway)
 			steps[at++] = procedure_letter((enum procedure_step)step);
 		}
 	}
-	json = json_pack("{ss ss ss ss sb sb}", "name", gateway->name, "site", gateway->site, "maker",
-		gateway->maker, "steps", steps, "online", gateway->front != NULL, "ready",
-		gateway->front && gateway->ready);
+	json = json_pack("{ss ss ss ss sb sb}", "name", gateway->name, "site", gateway->site,
+	        "maker", gateway->maker, "steps", steps, "online", gateway->front != NULL, "ready",
+	        gateway->front && gateway->ready);
 	if (newest) {
 		json_object_set_new(json, "serial", json_string(newest->serial));
 		json_object_set_new(
-			json, "not_after", json_string(time_print(newest->not_after_usec).text));
+		        json, "not_after", json_string(time_print(newest->not_after_usec).text));
 	}
 	if (gateway->front) {
 		json_object_set_new(json, "address",
-			json_string(gateway->address.family == ADDRESS_NONE ?
-					"any" :
-					address_print(gateway->address).text));
+		        json_string(gateway->address.family == ADDRESS_NONE
+		                            ? "any"
+		                            : address_print(gateway->address).text));
 		json_object_set_new(json, "version", json_string(gateway->version));
 		json_object_set_new(json, "dataplane", json_string(gateway->dataplane));
-		json_object_set_new(json, "since", json_string(time_print(gateway->since_usec).text));
+		json_object_set_new(
+		        json, "since", json_string(time_print(gateway->since_usec).text));
 	}
 	return json;
 }

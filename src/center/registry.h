@@ -21,12 +21,12 @@ void registry_take_certificate(struct center *center, const struct store_certifi
 
 /* An event for one gateway (nothing happens when it is offline), or for all of them. */
 void registry_event(
-	struct center *center, const struct gateway *gateway, const char *name, json_t *data);
+        struct center *center, const struct gateway *gateway, const char *name, json_t *data);
 void registry_broadcast(struct center *center, const char *name, json_t *data);
 
 /* The stream of a gateway begins, or is over. */
-void registry_online(struct center *center, struct gateway *gateway, struct front_link *front,
-	uint32_t stream);
+void registry_online(
+        struct center *center, struct gateway *gateway, struct front_link *front, uint32_t stream);
 void registry_offline(struct center *center, struct gateway *gateway, const char *why);
 /* The streams of a front that is gone; or the one stream that left (tag not a stream: nothing). */
 void registry_front_gone(struct center *center, struct front_link *front);

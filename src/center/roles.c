@@ -22,8 +22,8 @@ static int parse_word(const char *text, struct roles *roles, struct err *err)
 		size_t count = strlen(words[i].word);
 		bool named = words[i].word[count - 1] == ':';
 
-		if (named ? !text_starts(text, words[i].word) || !name_valid(text + count) :
-					!text_equal(text, words[i].word)) {
+		if (named ? !text_starts(text, words[i].word) || !name_valid(text + count)
+		          : !text_equal(text, words[i].word)) {
 			continue;
 		}
 		if (roles->count == ROLES_COUNT_MAX) {
@@ -31,14 +31,16 @@ static int parse_word(const char *text, struct roles *roles, struct err *err)
 		}
 		roles->items[roles->count].role = words[i].role;
 		if (named) {
-			memcpy(roles->items[roles->count].name, text + count, strlen(text + count) + 1);
+			memcpy(roles->items[roles->count].name, text + count,
+			        strlen(text + count) + 1);
 		}
 		roles->count++;
 		roles->set |= words[i].role;
 		return 0;
 	}
 	return err_set(err, 1,
-		"\"%.80s\" is not a role (provider, site:NAME, maker:NAME, device-ca, auditor)", text);
+	        "\"%.80s\" is not a role (provider, site:NAME, maker:NAME, device-ca, auditor)",
+	        text);
 }
 
 int roles_parse(const char *text, struct roles *ret_roles, struct err *err)

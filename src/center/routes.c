@@ -111,8 +111,8 @@ static const struct route *find(struct exchange *exchange, bool *ret_other)
 	*ret_other = false;
 	for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
 		if (table[i].listener != exchange->request->listener ||
-			!match(table[i].path, exchange->request->path, exchange->parameter,
-				sizeof(exchange->parameter))) {
+		        !match(table[i].path, exchange->request->path, exchange->parameter,
+		                sizeof(exchange->parameter))) {
 			continue;
 		}
 		if (text_equal(table[i].method, exchange->request->method)) {
@@ -141,16 +141,17 @@ static int identify_operator(struct exchange *exchange)
 		core_must(r < 0 ? r : 0, "look for a token");
 	}
 	if (r != 0 || row.expires_usec < clock_wall_usec() ||
-		roles_parse(row.roles, &exchange->roles, &err) != 0) {
+	        roles_parse(row.roles, &exchange->roles, &err) != 0) {
 		answer_problem(exchange, 401, "%s",
-			r == 0 ? "the token is no longer valid" : "a valid bearer token is needed");
+		        r == 0 ? "the token is no longer valid" : "a valid bearer token is needed");
 		return 1;
 	}
 	memcpy(exchange->operator_name, row.name, sizeof(exchange->operator_name));
 	center->actor_type = "operator";
 	center->actor_name = exchange->operator_name;
 	if (!roles_any(&exchange->roles, exchange->route->roles)) {
-		answer_problem(exchange, 403, "the token's roles (%s) do not allow this", row.roles);
+		answer_problem(
+		        exchange, 403, "the token's roles (%s) do not allow this", row.roles);
 		return 1;
 	}
 	return 0;
@@ -162,7 +163,7 @@ static int identify_gateway(struct exchange *exchange)
 	struct center *center = exchange->center;
 	struct err err = { 0 };
 	int r = trust_peer(center, exchange->request, CERT_SET(CERT_SERVICE), &exchange->gateway,
-		&exchange->kind, &err);
+	        &exchange->kind, &err);
 
 	if (r != 0) {
 		exchange->gateway = NULL;
@@ -176,9 +177,11 @@ static int identify_gateway(struct exchange *exchange)
 }
 
 void routes_serve(struct center *center, struct front_link *front, uint32_t tag,
-	const struct request *request)
+        const struct request *request)
 {
-	struct exchange exchange = { .center = center, .front = front, .tag = tag, .request = request };
+	struct exchange exchange = {
+		.center = center, .front = front, .tag = tag, .request = request
+	};
 	bool other;
 	int r = 0;
 
@@ -187,8 +190,8 @@ void routes_serve(struct center *center, struct front_link *front, uint32_t tag,
 	center->actor_name = NULL;
 	exchange.route = find(&exchange, &other);
 	if (!exchange.route) {
-		answer_problem(&exchange, other ? 405 : 404, "there is no %s %s here", request->method,
-			request->path);
+		answer_problem(&exchange, other ? 405 : 404, "there is no %s %s here",
+		        request->method, request->path);
 		return;
 	}
 	if (request->listener == LISTENER_OPERATOR) {
@@ -224,15 +227,15 @@ static void print_roles(unsigned roles)
 static void print_operation(const struct route *route)
 {
 	const char *open = strchr(route->path, '{');
-	static const char *const security[LISTENER_COUNT] = { "certificate", "certificate", "token", NULL,
-		NULL };
+	static const char *const security[LISTENER_COUNT] = { "certificate", "certificate", "token",
+		NULL, NULL };
 	char lower[8] = "";
 
 	for (size_t i = 0; route->method[i] && i + 1 < sizeof(lower); i++) {
 		lower[i] = (char)(route->method[i] | 0x20);
 	}
 	printf("\"%s\":{\"summary\":\"%s\",\"tags\":[\"%s\"]", lower, route->summary,
-		listener_name(route->listener));
+	        listener_name(route->listener));
 	if (security[route->listener]) {
 		printf(",\"security\":[{\"%s\":[]}]", security[route->listener]);
 	}
@@ -243,12 +246,13 @@ static void print_operation(const struct route *route)
 	}
 	if (open) {
 		printf(",\"parameters\":[{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,"
-			   "\"schema\":{\"type\":\"string\"}}]",
-			(int)strcspn(open + 1, "}"), open + 1);
+		       "\"schema\":{\"type\":\"string\"}}]",
+		        (int)strcspn(open + 1, "}"), open + 1);
 	}
-	printf(",\"responses\":{\"2XX\":{\"description\":\"done\"},\"4XX\":{\"description\":\"refused\","
-		   "\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":"
-		   "\"#/components/schemas/Problem\"}}}}}}");
+	printf(",\"responses\":{\"2XX\":{\"description\":\"done\"},\"4XX\":{\"description\":"
+	       "\"refused\","
+	       "\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":"
+	       "\"#/components/schemas/Problem\"}}}}}}");
 }
 
 void routes_print_openapi(void)
@@ -256,8 +260,8 @@ void routes_print_openapi(void)
 	const char *comma = "";
 
 	printf("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Sekisho center\",\"version\":\"%s\"},"
-		   "\"paths\":{",
-		SEKISHO_VERSION);
+	       "\"paths\":{",
+	        SEKISHO_VERSION);
 	for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
 		bool first = true;
 
@@ -280,7 +284,8 @@ void routes_print_openapi(void)
 		comma = ",";
 	}
 	printf("},\n\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":"
-		   "\"bearer\"},\"certificate\":{\"type\":\"mutualTLS\"}},\"schemas\":{\"Problem\":{\"type\":"
-		   "\"object\",\"properties\":{\"title\":{\"type\":\"string\"},\"status\":{\"type\":"
-		   "\"integer\"},\"detail\":{\"type\":\"string\"}}}}}}\n");
+	       "\"bearer\"},\"certificate\":{\"type\":\"mutualTLS\"}},\"schemas\":{\"Problem\":{"
+	       "\"type\":"
+	       "\"object\",\"properties\":{\"title\":{\"type\":\"string\"},\"status\":{\"type\":"
+	       "\"integer\"},\"detail\":{\"type\":\"string\"}}}}}}\n");
 }

@@ -8,34 +8,34 @@ typedef void route_handler(struct exchange *exchange);
 struct route {
 	const char *method, *path; /* one {…} segment at most; "{rest}" takes all that follows */
 	enum listener listener;
-	unsigned roles;            /* operator listener: enum role bits */
+	unsigned roles; /* operator listener: enum role bits */
 	route_handler *handler;
-	const char *refused;       /* the kind of the record of a refusal; NULL: request.refused */
+	const char *refused; /* the kind of the record of a refusal; NULL: request.refused */
 	const char *summary;
 };
 
 /* Serves a request: finds the route, who asks, and whether he may. Always answers, or begins a
  * stream. */
 void routes_serve(struct center *center, struct front_link *front, uint32_t tag,
-	const struct request *request);
+        const struct request *request);
 
 /* Writes the OpenAPI 3.1 document on standard output. */
 void routes_print_openapi(void);
 
 /* The handlers, by file. */
 route_handler device_stream, device_report, device_journal, device_connect, device_cut,
-	device_connections, device_consistency;
+        device_connections, device_consistency;
 route_handler enrol_cacerts, enrol_csrattrs, enrol_simpleenroll, enrol_simplereenroll;
 route_handler public_ocsp_post, public_ocsp_get, public_crl, public_checkpoint, public_tile,
-	public_health, public_metrics, public_status;
+        public_health, public_metrics, public_status;
 route_handler operators_post, operators_list, operators_delete;
 route_handler organizations_post, organizations_list, sites_post, sites_list;
 route_handler statements_post, statements_list, crls_post;
 route_handler policies_post_provider, policies_get_provider, policies_post_site, policies_get_site;
 route_handler procedures_post, procedures_purchase, procedures_register, procedures_certificate,
-	procedures_installed, procedures_delivered, procedures_use, procedures_list, procedures_get;
+        procedures_installed, procedures_delivered, procedures_use, procedures_list, procedures_get;
 route_handler enrolments_list, enrolments_approve, enrolments_refuse;
 route_handler gateways_list, certificates_list, certificates_revoke;
 route_handler connections_post, connections_list, connections_get, connections_cut,
-	connections_explain;
+        connections_explain;
 route_handler ledger_entries, ledger_proof, ledger_raise_epoch;

@@ -47,7 +47,8 @@ struct signer {
 };
 
 /* The outcome of a request: the reply's type; `out` and `err` hold what goes with it. */
-typedef int signer_serve(struct signer *signer, struct cursor *request, struct buf *out, struct err *err);
+typedef int signer_serve(
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err);
 
 static int refuse(struct err *err, const char *text)
 {
@@ -59,33 +60,49 @@ static int sealed(int r)
 	return r == 0 ? SIGNER_OK : SIGNER_FAILED;
 }
 
-static bool is_recent(int64_t issued_at)
+static bool is_recent(int64_t usec)
 {
-	int64_t age = clock_wall_usec() - issued_at;
+	int64_t now = clock_wall_usec(), skew = CLOCK_SKEW_SEC_MAX * USEC_PER_SEC;
 
-	return age < CLOCK_SKEW_SEC_MAX * USEC_PER_SEC && age > -CLOCK_SKEW_SEC_MAX * USEC_PER_SEC;
+	return usec > now - skew && usec < now + skew;
 }
 
-static int serve_grant(struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
+/* What says "not revoked" must soon be over, whatever core asks for. */
+static bool is_brief(int64_t from, int64_t until, int64_t sec_max)
+{
+	return is_recent(from) && until > from && until - from <= sec_max * USEC_PER_SEC;
+}
+
+static bool is_revocation(int64_t revoked_usec, enum crl_reason reason)
+{
+	int64_t end = clock_wall_usec() + CLOCK_SKEW_SEC_MAX * USEC_PER_SEC;
+
+	return revoked_usec >= 0 && revoked_usec < end &&
+	       !text_equal(crl_reason_name((int)reason), "unknown");
+}
+
+static int serve_grant(
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
 	struct grant grant;
 
 	if (grant_parse(request->bytes, request->count, &grant, err) != 0 ||
-		grant_check(&grant, err) != 0) {
+	        grant_check(&grant, err) != 0) {
 		return SIGNER_REFUSED;
 	}
 	if (!text_equal(grant.provider, signer->config.provider)) {
 		return refuse(err, "provider: is another's");
 	}
-	/* A grant is sealed again when a gateway or the center comes back, so it may be older than now. */
+	/* A grant is sealed again when a gateway or the center comes back, so it may be older than
+	 * now. */
 	if (grant.issued_at - clock_wall_usec() > CLOCK_SKEW_SEC_MAX * USEC_PER_SEC ||
-		grant.not_after <= clock_wall_usec()) {
+	        grant.not_after <= clock_wall_usec()) {
 		return refuse(err, "issued_at, not_after: the grant is of the future, or over");
 	}
 	if (grant.not_after - grant.not_before > GRANT_SEC_MAX * USEC_PER_SEC ||
-		grant.not_after - grant.issued_at > 2 * GRANT_SEC_MAX * USEC_PER_SEC ||
-		grant.lease_sec > LEASE_SEC_MAX) {
+	        grant.not_after - grant.issued_at > 2 * GRANT_SEC_MAX * USEC_PER_SEC ||
+	        grant.lease_sec > LEASE_SEC_MAX) {
 		return refuse(err, "not_after, lease_sec: longer than any grant may be");
 	}
 	if (grant.epoch < signer->epoch) {
@@ -93,11 +110,12 @@ static int serve_grant(struct signer *signer, struct cursor *request, struct buf
 	}
 	signer->epoch = grant.epoch;
 	grant_print(&grant, &payload);
-	return sealed(
-		seal_sign(signer->grant_key, "sekisho-grant", payload.bytes, payload.count, out, err));
+	return sealed(seal_sign(
+	        signer->grant_key, "sekisho-grant", payload.bytes, payload.count, out, err));
 }
 
-static int serve_lease(struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
+static int serve_lease(
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
 	struct lease lease;
@@ -106,16 +124,17 @@ static int serve_lease(struct signer *signer, struct cursor *request, struct buf
 		return SIGNER_REFUSED;
 	}
 	if (!text_equal(lease.provider, signer->config.provider) || lease.epoch < signer->epoch ||
-		!is_recent(lease.issued_at) || lease.ttl_sec > LEASE_SEC_MAX) {
-		return refuse(err, "provider, epoch, issued_at or ttl_sec is not what may be signed");
+	        !is_recent(lease.issued_at) || lease.ttl_sec > LEASE_SEC_MAX) {
+		return refuse(
+		        err, "provider, epoch, issued_at or ttl_sec is not what may be signed");
 	}
 	lease_print(&lease, &payload);
-	return sealed(
-		seal_sign(signer->grant_key, "sekisho-lease", payload.bytes, payload.count, out, err));
+	return sealed(seal_sign(
+	        signer->grant_key, "sekisho-lease", payload.bytes, payload.count, out, err));
 }
 
 static int sign_note(void *context, const uint8_t *message, size_t count,
-	uint8_t ret_signature[NOTE_SIGNATURE_BYTES], struct err *err)
+        uint8_t ret_signature[NOTE_SIGNATURE_BYTES], struct err *err)
 {
 	struct signer *signer = context;
 	AUTO_BUF struct buf signature = BUF(4096); /* room for any mechanism */
@@ -129,18 +148,18 @@ static int sign_note(void *context, const uint8_t *message, size_t count,
 }
 
 static int serve_checkpoint(
-	struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
 {
 	struct note_signer note = { .key = signer->log_key, .sign = sign_note, .context = signer };
 	struct merkle_head head = { .size = cursor_u64(request) };
 	const uint8_t *root = cursor_take(request, HASH_BYTES);
 
-	if (!root || !cursor_done(request)) {
+	if (!root || !cursor_done(request) || head.size > INT64_MAX) {
 		return refuse(err, "not a checkpoint");
 	}
 	memcpy(head.root.bytes, root, HASH_BYTES);
 	if (head.size < signer->size ||
-		(head.size == signer->size && !hash_equal(&head.root, &signer->root))) {
+	        (head.size == signer->size && !hash_equal(&head.root, &signer->root))) {
 		return refuse(err, "size, root: the ledger never shrinks or changes");
 	}
 	if (checkpoint_sign(&head, &note, out, err) != 0) {
@@ -152,7 +171,7 @@ static int serve_checkpoint(
 }
 
 static int serve_certificate(
-	struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
 {
 	char gateway[NAME_BYTES_MAX + 1], provider[NAME_BYTES_MAX + 1];
 	AUTO(cert) struct cert *cert = NULL;
@@ -173,11 +192,13 @@ static int serve_certificate(
 	if (r != 0) {
 		return SIGNER_FAILED;
 	}
-	/* The CA's profile also has servers and responders; these are made by ceremony, not here. */
+	/* The CA's profile also has servers and responders; these are made by ceremony, not here.
+	 */
 	if (cert_lint(cert, CERT_SERVICE, err) != 0) {
 		return SIGNER_REFUSED;
 	}
-	if (cert_identity(cert, gateway, provider) != 0 || !text_equal(provider, signer->config.provider)) {
+	if (cert_identity(cert, gateway, provider) != 0 ||
+	        !text_equal(provider, signer->config.provider)) {
 		return refuse(err, "identity: is not of this provider");
 	}
 	der = cert_der(cert, &count);
@@ -186,7 +207,7 @@ static int serve_certificate(
 }
 
 static int serve_crl_entries(
-	struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
 {
 	while (cursor_left(request) > 0) {
 		size_t count = 0;
@@ -195,35 +216,38 @@ static int serve_crl_entries(
 			.reason = (enum crl_reason)cursor_u8(request) };
 
 		if (!serial || request->broken || count == 0 || count >= sizeof(entry.serial) ||
-			signer->entry_count >= CRL_ENTRIES_MAX) {
+		        signer->entry_count >= CRL_ENTRIES_MAX ||
+		        !is_revocation(entry.revoked_usec, entry.reason)) {
 			return refuse(err, "not entries of a revocation list, or too many");
 		}
 		memcpy(entry.serial, serial, count);
 		if (signer->entry_count == signer->entry_room) {
 			signer->entry_room = signer->entry_room ? 2 * signer->entry_room : 64;
-			signer->entries =
-				mem_resize(signer->entries, signer->entry_room, sizeof(struct crl_entry));
+			signer->entries = mem_resize(
+			        signer->entries, signer->entry_room, sizeof(struct crl_entry));
 		}
 		signer->entries[signer->entry_count++] = entry;
 	}
 	return SIGNER_OK;
 }
 
-static int serve_crl(struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
+static int serve_crl(
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
 {
 	uint64_t number = cursor_u64(request);
-	int64_t this_update = (int64_t)cursor_u64(request), next_update = (int64_t)cursor_u64(request);
+	int64_t this_update = (int64_t)cursor_u64(request),
+	        next_update = (int64_t)cursor_u64(request);
 	size_t count = signer->entry_count;
 	int r;
 
 	signer->entry_count = 0;
-	if (!cursor_done(request) || !is_recent(this_update) || next_update <= this_update ||
-		number <= signer->crl_number) {
+	if (!cursor_done(request) || !is_brief(this_update, next_update, CRL_SEC_MAX) ||
+	        number <= signer->crl_number) {
 		return refuse(err, "number or times are not those of a new list");
 	}
 	buf_reset(&signer->list);
 	r = crl_build(signer->ca, signer->entries, count, number, this_update, next_update,
-		&signer->list, err);
+	        &signer->list, err);
 	if (r != 0 || signer->list.overflowed) {
 		return r == CA_REFUSED ? SIGNER_REFUSED : SIGNER_FAILED;
 	}
@@ -232,15 +256,17 @@ static int serve_crl(struct signer *signer, struct cursor *request, struct buf *
 	return SIGNER_OK;
 }
 
-static int serve_fetch(struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
+static int serve_fetch(
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
 {
 	size_t from = cursor_u32(request), count;
 
-	if (!cursor_done(request) || from > signer->list.count) {
+	if (!cursor_done(request) || !signer->list.bytes || from > signer->list.count) {
 		return refuse(err, "not a place in the list");
 	}
 	count = signer->list.count - from;
-	buf_add(out, signer->list.bytes + from, count < SIGNER_PIECE_BYTES ? count : SIGNER_PIECE_BYTES);
+	buf_add(out, signer->list.bytes + from,
+	        count < SIGNER_PIECE_BYTES ? count : SIGNER_PIECE_BYTES);
 	return SIGNER_OK;
 }
 
@@ -276,7 +302,9 @@ static int read_statuses(struct cursor *request, struct statuses *statuses)
 			.reason = (enum crl_reason)cursor_u8(request) };
 
 		if (!serial || request->broken || statuses->count == OCSP_STATUSES_MAX ||
-			count >= sizeof(statuses->items[0].serial)) {
+		        count >= sizeof(statuses->items[0].serial) || status.state > OCSP_REVOKED ||
+		        (status.state == OCSP_REVOKED &&
+		                !is_revocation(status.revoked_usec, status.reason))) {
 			return 1;
 		}
 		memcpy(statuses->items[statuses->count].serial, serial, count);
@@ -285,7 +313,8 @@ static int read_statuses(struct cursor *request, struct statuses *statuses)
 	return 0;
 }
 
-static int serve_ocsp(struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
+static int serve_ocsp(
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
 {
 	struct statuses statuses = { .asked = BUF(4096) };
 	int64_t now = (int64_t)cursor_u64(request), next = (int64_t)cursor_u64(request);
@@ -296,7 +325,8 @@ static int serve_ocsp(struct signer *signer, struct cursor *request, struct buf 
 	if (!signer->ocsp) {
 		return refuse(err, "this center has no OCSP responder");
 	}
-	if (!question || read_statuses(request, &statuses) != 0 || !is_recent(now) || next <= now) {
+	if (!question || read_statuses(request, &statuses) != 0 ||
+	        !is_brief(now, next, OCSP_SEC_MAX)) {
 		return refuse(err, "not a question for the OCSP responder");
 	}
 	r = ocsp_answer(signer->ocsp, question, count, look_up, &statuses, now, next, out, err);
@@ -309,7 +339,8 @@ static int serve_ocsp(struct signer *signer, struct cursor *request, struct buf 
 	return r;
 }
 
-static int serve_ping(struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
+static int serve_ping(
+        struct signer *signer, struct cursor *request, struct buf *out, struct err *err)
 {
 	return SIGNER_OK;
 }
@@ -345,8 +376,8 @@ static int serve_one(struct signer *signer, int fd)
 	}
 	r = serves[type](signer, &cursor, &out, &err);
 	if (r == SIGNER_REFUSED || r == SIGNER_FAILED) {
-		log_error("%s request %u: %s", r == SIGNER_REFUSED ? "refused" : "could not serve", type,
-			err.text);
+		log_error("%s request %u: %s", r == SIGNER_REFUSED ? "refused" : "could not serve",
+		        type, err.text);
 		buf_reset(&out);
 		buf_add_text(&out, err.text);
 	}
@@ -391,7 +422,7 @@ static int open_ca(struct signer *signer, struct err *err)
 	}
 	if (r == 0) {
 		r = token_key_find_label(
-			signer->provider_token, signer->config.ocsp_key, &signer->ocsp_key, err);
+		        signer->provider_token, signer->config.ocsp_key, &signer->ocsp_key, err);
 	}
 	return r == 0 ? ocsp_new(cert, ocsp, signer->ocsp_key, &signer->ocsp, err) : r;
 }
@@ -404,12 +435,12 @@ static int open_log_key(struct signer *signer, struct err *err)
 	const uint8_t *spki = token_key_spki(signer->checkpoint_key, &count);
 
 	if (token_key_type(signer->checkpoint_key) != TOKEN_KEY_ED25519 ||
-		count < NOTE_PUBLIC_KEY_BYTES) {
+	        count < NOTE_PUBLIC_KEY_BYTES) {
 		return err_set(err, 1, "the checkpoint key must be Ed25519 (C2SP signed notes)");
 	}
 	/* The key is the end of its SubjectPublicKeyInfo (RFC 8410 4). */
 	return note_key_make(
-		name, NOTE_SIGNATURE, spki + count - NOTE_PUBLIC_KEY_BYTES, &signer->log_key);
+	        name, NOTE_SIGNATURE, spki + count - NOTE_PUBLIC_KEY_BYTES, &signer->log_key);
 }
 
 static int open_all(struct signer *signer, struct err *err)
@@ -428,11 +459,11 @@ static int open_all(struct signer *signer, struct err *err)
 	}
 	if (r == 0) {
 		r = token_key_find_label(
-			signer->provider_token, config->grant_key, &signer->grant_key, err);
+		        signer->provider_token, config->grant_key, &signer->grant_key, err);
 	}
 	if (r == 0) {
-		r = token_key_find_label(
-			signer->provider_token, config->checkpoint_key, &signer->checkpoint_key, err);
+		r = token_key_find_label(signer->provider_token, config->checkpoint_key,
+		        &signer->checkpoint_key, err);
 	}
 	return r == 0 ? open_log_key(signer, err) : r;
 }
@@ -440,25 +471,28 @@ static int open_all(struct signer *signer, struct err *err)
 int signer_main(const struct process_arguments *arguments)
 {
 	static const char *const pipe_calls[] = { "recvfrom", "sendto", NULL };
-	static const char *const *const calls[] = { sandbox_calls_base, sandbox_calls_files, pipe_calls,
-		NULL };
+	static const char *const *const calls[] = { sandbox_calls_base, sandbox_calls_files,
+		pipe_calls, NULL };
 	struct signer signer = { .list = BUF(CRL_DER_BYTES_MAX) };
 	struct err err = { 0 };
 	int r;
 
-	if (sandbox_prepare(&err) < 0 || process_configure(arguments, "signer", &signer.config) != 0) {
+	if (sandbox_prepare(&err) < 0 ||
+	        process_configure(arguments, "signer", &signer.config) != 0) {
 		return 1;
 	}
 	/* A new configuration means new keys at most, and those need a restart. */
 	signal(SIGHUP, SIG_IGN);
 	r = open_all(&signer, &err);
 	if (r == 0) {
-		r = sandbox_enter(&(struct sandbox){ .calls = calls,
-							  .paths = process_paths(arguments, &signer.config, true, false) },
-			&err);
+		r = sandbox_enter(
+		        &(struct sandbox){ .calls = calls,
+		                .paths = process_paths(arguments, &signer.config, true, false) },
+		        &err);
 	}
 	if (r != 0) {
-		log_error("signer cannot start: %s", *err.text ? err.text : strerror(r < 0 ? -r : EINVAL));
+		log_error("signer cannot start: %s",
+		        *err.text ? err.text : strerror(r < 0 ? -r : EINVAL));
 		return 1;
 	}
 	log_info("signer serves");

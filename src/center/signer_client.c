@@ -53,7 +53,7 @@ bool signer_client_up(const struct signer_client *client)
 
 /* The reply's type, or SIGNER_AWAY. */
 static int call(struct signer_client *client, enum signer_call type, const struct buf *request,
-	struct buf *reply, struct err *err)
+        struct buf *reply, struct err *err)
 {
 	uint16_t reply_type = 0;
 	int r;
@@ -63,7 +63,7 @@ static int call(struct signer_client *client, enum signer_call type, const struc
 		return err_set(err, SIGNER_AWAY, "the signer is not there");
 	}
 	r = channel_call(client->fd, type, ++client->tag, request->bytes, request->count,
-		SIGNER_DEADLINE_MSEC, &reply_type, reply);
+	        SIGNER_DEADLINE_MSEC, &reply_type, reply);
 	if (r < 0) {
 		log_error("the signer does not answer (%s)", strerror(-r));
 		give_up(client);
@@ -85,7 +85,7 @@ static int call(struct signer_client *client, enum signer_call type, const struc
 
 /* For calls whose reply is the result. */
 static int call_for(struct signer_client *client, enum signer_call type, const struct buf *request,
-	struct buf *out, struct err *err)
+        struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf reply = BUF(MESSAGE_BYTES_MAX);
 	int r = call(client, type, request, &reply, err);
@@ -98,19 +98,19 @@ static int call_for(struct signer_client *client, enum signer_call type, const s
 }
 
 int signer_grant(
-	struct signer_client *client, const struct buf *payload, struct buf *out, struct err *err)
+        struct signer_client *client, const struct buf *payload, struct buf *out, struct err *err)
 {
 	return call_for(client, SIGNER_GRANT, payload, out, err);
 }
 
 int signer_lease(
-	struct signer_client *client, const struct buf *payload, struct buf *out, struct err *err)
+        struct signer_client *client, const struct buf *payload, struct buf *out, struct err *err)
 {
 	return call_for(client, SIGNER_LEASE, payload, out, err);
 }
 
 int signer_checkpoint(struct signer_client *client, const struct merkle_head *head, struct buf *out,
-	struct err *err)
+        struct err *err)
 {
 	AUTO_BUF struct buf request = BUF(64);
 
@@ -120,7 +120,7 @@ int signer_checkpoint(struct signer_client *client, const struct merkle_head *he
 }
 
 int signer_certificate(struct signer_client *client, const struct buf *tbs,
-	struct key_hash approved, struct buf *out, struct err *err)
+        struct key_hash approved, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf request = BUF(2 * CERT_DER_BYTES_MAX);
 
@@ -130,7 +130,7 @@ int signer_certificate(struct signer_client *client, const struct buf *tbs,
 }
 
 int signer_crl_entry(struct signer_client *client, const struct crl_entry *entry, struct buf *group,
-	struct err *err)
+        struct err *err)
 {
 	AUTO_BUF struct buf none = BUF(16);
 	int r = 0;
@@ -146,7 +146,7 @@ int signer_crl_entry(struct signer_client *client, const struct crl_entry *entry
 }
 
 int signer_crl(struct signer_client *client, const struct buf *group, uint64_t number,
-	int64_t this_update_usec, int64_t next_update_usec, struct buf *out, struct err *err)
+        int64_t this_update_usec, int64_t next_update_usec, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf request = BUF(64), none = BUF(16);
 	AUTO_BUF struct buf reply = BUF(64);
@@ -187,10 +187,11 @@ static void add_status(struct buf *request, const char *serial, struct ocsp_stat
 }
 
 int signer_ocsp(struct signer_client *client, const uint8_t *question, size_t count,
-	int64_t now_usec, int64_t next_update_usec, ocsp_lookup *look_up, void *context,
-	struct buf *out, struct err *err)
+        int64_t now_usec, int64_t next_update_usec, ocsp_lookup *look_up, void *context,
+        struct buf *out, struct err *err)
 {
-	AUTO_BUF struct buf request = BUF(OCSP_REQUEST_BYTES_MAX + 4096), reply = BUF(MESSAGE_BYTES_MAX);
+	AUTO_BUF struct buf request = BUF(OCSP_REQUEST_BYTES_MAX + 4096),
+	                    reply = BUF(MESSAGE_BYTES_MAX);
 	int r;
 
 	buf_add_u64(&request, (uint64_t)now_usec);

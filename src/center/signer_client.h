@@ -1,7 +1,7 @@
 /*
  * Core's side of the signer: each function is one blocking call with a deadline. When the signer is
- * gone or does not answer, the connection to it is given up (which ends it, and main starts another)
- * and everything here is outcome SIGNER_AWAY at once until main hands over a new one.
+ * gone or does not answer, the connection to it is given up (which ends it, and main starts
+ * another) and everything here is outcome SIGNER_AWAY at once until main hands over a new one.
  */
 #pragma once
 
@@ -17,8 +17,8 @@
 struct signer_client;
 
 enum signer_outcome {
-	SIGNER_AWAY = 1,       /* no signer, or its token does not work; err says which */
-	SIGNER_SAYS_NO = 2,    /* it refuses this request; err has its words */
+	SIGNER_AWAY = 1,    /* no signer, or its token does not work; err says which */
+	SIGNER_SAYS_NO = 2, /* it refuses this request; err has its words */
 };
 
 struct signer_client *signer_client_new(void);
@@ -29,24 +29,24 @@ bool signer_client_up(const struct signer_client *client);
 
 /* `payload` is canonical JSON; the JWS is added to `out`. */
 int signer_grant(struct signer_client *client, const struct buf *payload, struct buf *out,
-	struct err *err) must_use;
+        struct err *err) must_use;
 int signer_lease(struct signer_client *client, const struct buf *payload, struct buf *out,
-	struct err *err) must_use;
-int signer_checkpoint(struct signer_client *client, const struct merkle_head *head,
-	struct buf *out, struct err *err) must_use;
+        struct err *err) must_use;
+int signer_checkpoint(struct signer_client *client, const struct merkle_head *head, struct buf *out,
+        struct err *err) must_use;
 int signer_certificate(struct signer_client *client, const struct buf *tbs,
-	struct key_hash approved, struct buf *out, struct err *err) must_use;
+        struct key_hash approved, struct buf *out, struct err *err) must_use;
 
 /* A list is made of entries that are handed over in groups. */
 int signer_crl_entry(struct signer_client *client, const struct crl_entry *entry, struct buf *group,
-	struct err *err) must_use;
+        struct err *err) must_use;
 int signer_crl(struct signer_client *client, const struct buf *group, uint64_t number,
-	int64_t this_update_usec, int64_t next_update_usec, struct buf *out,
-	struct err *err) must_use;
+        int64_t this_update_usec, int64_t next_update_usec, struct buf *out,
+        struct err *err) must_use;
 
 /* `look_up` is asked for the state of the serials in the question. */
 int signer_ocsp(struct signer_client *client, const uint8_t *question, size_t count,
-	int64_t now_usec, int64_t next_update_usec, ocsp_lookup *look_up, void *context,
-	struct buf *out, struct err *err) must_use;
+        int64_t now_usec, int64_t next_update_usec, ocsp_lookup *look_up, void *context,
+        struct buf *out, struct err *err) must_use;
 
 int signer_ping(struct signer_client *client, struct err *err) must_use;

@@ -7,12 +7,12 @@
  *     certificate    approved hash 32 | TBS block    → certificate DER
  *     crl entries    (serial block | time u64 | reason u8)…          → nothing; kept for the next
  *     crl            number u64 | this u64 | next u64                → length u32 of the list
- *     fetch          offset u32                                      → up to SIGNER_PIECE_BYTES of it
- *     ocsp           now u64 | next u64 | request block | statuses   → OCSP answer, or "asks"
- *     ping           nothing                                         → nothing
+ *     fetch          offset u32                                      → up to SIGNER_PIECE_BYTES of
+ * it ocsp           now u64 | next u64 | request block | statuses   → OCSP answer, or "asks" ping
+ * nothing                                         → nothing
  *
- * statuses: (serial block | state u8 | time u64 | reason u8)… of the certificates asked about. If one
- * is missing the reply is "asks" with the serials (blocks), and the call is to be made again.
+ * statuses: (serial block | state u8 | time u64 | reason u8)… of the certificates asked about. If
+ * one is missing the reply is "asks" with the serials (blocks), and the call is to be made again.
  */
 #pragma once
 

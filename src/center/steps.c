@@ -6,7 +6,7 @@
 #include "center/registry.h"
 
 struct record *steps_record(
-	struct center *center, const struct store_procedure *row, enum procedure_step step)
+        struct center *center, const struct store_procedure *row, enum procedure_step step)
 {
 	struct record *record = ledger_record(center, procedure_record(step), row->gateway);
 	char letter[2] = { procedure_letter(step), '\0' };
@@ -43,7 +43,7 @@ uint64_t steps_leaf(struct center *center, const char *gateway, enum procedure_s
 }
 
 int steps_do(struct center *center, struct store_procedure *row, enum procedure_step step,
-	struct record *record, uint64_t *ret_leaf, struct err *err)
+        struct record *record, uint64_t *ret_leaf, struct err *err)
 {
 	struct store_step done = { .step = step, .at_usec = clock_wall_usec() };
 	int r = procedure_check(row->steps, step, err);
@@ -59,7 +59,8 @@ int steps_do(struct center *center, struct store_procedure *row, enum procedure_
 	*ret_leaf = ledger_append(center, record);
 	core_must(store_procedure_put(center->store, row), "keep a procedure");
 	snprintf(done.gateway, sizeof(done.gateway), "%s", row->gateway);
-	snprintf(done.by, sizeof(done.by), "%s", center->actor_name ? center->actor_name : "center");
+	snprintf(
+	        done.by, sizeof(done.by), "%s", center->actor_name ? center->actor_name : "center");
 	done.leaf = *ret_leaf;
 	core_must(store_step_put(center->store, &done), "keep a step");
 	registry_take_procedure(center, row);

@@ -55,18 +55,21 @@ static int read_files(struct center *center, struct err *err)
 	return r;
 }
 
-static int open_statement(
-	const struct center *center, const char *jws, size_t count, struct statement **ret, struct err *err)
+static int open_statement(const struct center *center, const char *jws, size_t count,
+        struct statement **ret, struct err *err)
 {
 	size_t spki_count;
 	const uint8_t *spki = cert_spki(center->root, &spki_count);
 	AUTO(key) struct key *accreditor = NULL;
 	int r = key_parse(spki, spki_count, &accreditor, err);
 
-	return r != 0 ? r : statement_open(jws, count, (const struct key *const *)&accreditor, 1, ret, err);
+	return r != 0 ? r
+	              : statement_open(
+	                        jws, count, (const struct key *const *)&accreditor, 1, ret, err);
 }
 
-static void keep_statement_text(struct center *center, const struct statement *statement, const char *jws)
+static void keep_statement_text(
+        struct center *center, const struct statement *statement, const char *jws)
 {
 	char name[NAME_BYTES_MAX + 32];
 
@@ -108,7 +111,8 @@ static int tier_of(const struct center *center, const struct crl *crl)
 }
 
 /* Adopts a list: one copy for the verifier, one for look-ups. Outcome 1: not newer. */
-static int adopt_crl(struct center *center, unsigned tier, const void *der, size_t count, struct err *err)
+static int adopt_crl(
+        struct center *center, unsigned tier, const void *der, size_t count, struct err *err)
 {
 	struct crl *for_verifier = NULL;
 	AUTO(crl) struct crl *own = NULL;
@@ -138,7 +142,8 @@ static int load_crls(struct center *center)
 		if (r == 0) {
 			r = adopt_crl(center, tier, row.der.bytes, row.der.count, &err);
 			if (r != 0) {
-				log_warning("the stored revocation list of tier %u is not used: %s", tier, err.text);
+				log_warning("the stored revocation list of tier %u is not used: %s",
+				        tier, err.text);
 			}
 		}
 		store_row_clear(STORE_CRL, &row);
@@ -190,7 +195,7 @@ static uint64_t record_statement(struct center *center, const struct statement *
 }
 
 int trust_take_statement(
-	struct center *center, const char *jws, size_t count, uint64_t *ret_leaf, struct err *err)
+        struct center *center, const char *jws, size_t count, uint64_t *ret_leaf, struct err *err)
 {
 	AUTO(statement) struct statement *statement = NULL;
 	const struct statement *held;
@@ -204,7 +209,7 @@ int trust_take_statement(
 	held = statement_set_find(center->statements, statement->role, statement->id);
 	if (held && held->seq >= statement->seq) {
 		return err_set(err, 1, "seq: there is a statement with number %llu already",
-			(unsigned long long)held->seq);
+		        (unsigned long long)held->seq);
 	}
 	if (!held && statement_set_count(center->statements) >= STATEMENT_SET_MAX) {
 		return err_set(err, 1, "there are %d statements already", STATEMENT_SET_MAX);
@@ -222,11 +227,12 @@ int trust_take_statement(
 }
 
 static uint64_t store_crl(
-	struct center *center, unsigned tier, const struct crl *crl, const void *der, size_t count)
+        struct center *center, unsigned tier, const struct crl *crl, const void *der, size_t count)
 {
 	static const char *const issuers[TIERS] = { "root", "device-ca", "service-ca" };
 	struct record *record = ledger_record(center, "crl.published", issuers[tier]);
-	struct store_crl row = { .tier = tier, .number = crl_number(crl),
+	struct store_crl row = { .tier = tier,
+		.number = crl_number(crl),
 		.this_update_usec = crl_this_update_usec(crl),
 		.next_update_usec = crl_next_update_usec(crl) };
 	struct hash hash = hash_of(der, count);
@@ -245,7 +251,7 @@ static uint64_t store_crl(
 }
 
 int trust_take_crl(
-	struct center *center, const void *der, size_t count, uint64_t *ret_leaf, struct err *err)
+        struct center *center, const void *der, size_t count, uint64_t *ret_leaf, struct err *err)
 {
 	AUTO(crl) struct crl *crl = NULL;
 	const uint8_t *bytes;
@@ -261,7 +267,7 @@ int trust_take_crl(
 	}
 	if (center->crls[tier] && crl_number(center->crls[tier]) >= crl_number(crl)) {
 		return err_set(err, 1, "there is a list with number %llu already",
-			(unsigned long long)crl_number(center->crls[tier]));
+		        (unsigned long long)crl_number(center->crls[tier]));
 	}
 	bytes = crl_der(crl, &byte_count);
 	*ret_leaf = store_crl(center, (unsigned)tier, crl, bytes, byte_count);
@@ -291,14 +297,15 @@ static int gather_revoked(void *context, const void *row)
 	}
 	memcpy(entry.serial, certificate->serial, sizeof(entry.serial));
 	gathering->r = signer_crl_entry(
-		gathering->center->signer, &entry, &gathering->group, gathering->err);
+	        gathering->center->signer, &entry, &gathering->group, gathering->err);
 	return gathering->r != 0 ? 1 : 0;
 }
 
 int trust_publish_crl(struct center *center, struct err *err)
 {
-	struct gathering gathering = { .center = center, .group = BUF(MESSAGE_BYTES_MAX - 64),
-		.err = err };
+	struct gathering gathering = {
+		.center = center, .group = BUF(MESSAGE_BYTES_MAX - 64), .err = err
+	};
 	AUTO_BUF struct buf der = BUF(CRL_DER_BYTES_MAX);
 	AUTO(crl) struct crl *crl = NULL;
 	int64_t now = clock_wall_usec();
@@ -311,7 +318,7 @@ int trust_publish_crl(struct center *center, struct err *err)
 	r = gathering.r;
 	if (r == 0) {
 		r = signer_crl(center->signer, &gathering.group, number + 1, now,
-			now + center->config.crl_sec * USEC_PER_SEC, &der, err);
+		        now + center->config.crl_sec * USEC_PER_SEC, &der, err);
 	}
 	buf_clear(&gathering.group);
 	if (r != 0) {
@@ -333,7 +340,7 @@ void trust_renew(struct center *center)
 	int64_t now = clock_wall_usec();
 
 	if (crl && now < crl_this_update_usec(crl) +
-			(crl_next_update_usec(crl) - crl_this_update_usec(crl)) / 2) {
+	                           (crl_next_update_usec(crl) - crl_this_update_usec(crl)) / 2) {
 		return;
 	}
 	if (signer_client_up(center->signer) && trust_publish_crl(center, &err) != 0) {
@@ -342,7 +349,7 @@ void trust_renew(struct center *center)
 }
 
 static int verify_chain(struct center *center, const struct request *request, unsigned kinds,
-	struct cert **ret_leaf, struct err *err)
+        struct cert **ret_leaf, struct err *err)
 {
 	struct cert *chain[CERT_CHAIN_COUNT_MAX] = { 0 };
 	int r = 0;
@@ -352,7 +359,7 @@ static int verify_chain(struct center *center, const struct request *request, un
 	}
 	if (r == 0) {
 		r = verify_cert(center->verifier, chain[0], (const struct cert *const *)chain + 1,
-			request->chain_count - 1, kinds, clock_wall_usec(), err);
+		        request->chain_count - 1, kinds, clock_wall_usec(), err);
 		if (r > 0) {
 			err_wrap(err, 1, "%s", verify_outcome_name(r));
 			r = 1;
@@ -367,8 +374,8 @@ static int verify_chain(struct center *center, const struct request *request, un
 	return r;
 }
 
-static int find_gateway(struct center *center, const struct cert *leaf, struct gateway **ret_gateway,
-	struct err *err)
+static int find_gateway(struct center *center, const struct cert *leaf,
+        struct gateway **ret_gateway, struct err *err)
 {
 	char name[NAME_BYTES_MAX + 1], provider[NAME_BYTES_MAX + 1];
 	struct gateway *gateway;
@@ -382,7 +389,7 @@ static int find_gateway(struct center *center, const struct cert *leaf, struct g
 		return 0;
 	}
 	if (cert_identity(leaf, name, provider) != 0 ||
-		!text_equal(provider, center->config.provider)) {
+	        !text_equal(provider, center->config.provider)) {
 		return err_set(err, 1, "this certificate is not for this provider");
 	}
 	gateway = registry_gateway(center, name);
@@ -394,7 +401,7 @@ static int find_gateway(struct center *center, const struct cert *leaf, struct g
 }
 
 static struct peer *remember(struct center *center, const char *fingerprint,
-	const struct gateway *gateway, const struct cert *leaf)
+        const struct gateway *gateway, const struct cert *leaf)
 {
 	struct peer *peer = names_get(center->peers, fingerprint);
 
@@ -414,17 +421,18 @@ static struct peer *remember(struct center *center, const char *fingerprint,
 
 /* What the register knows beyond the certificate: that it was revoked here, or blocked. */
 static int check_register(const struct center *center, struct gateway *gateway, enum cert_kind kind,
-	const char *serial, struct err *err)
+        const char *serial, struct err *err)
 {
 	const struct gateway_certificate *own =
-		kind == CERT_DEVICE ? &gateway->device : registry_certificate(gateway, serial);
+	        kind == CERT_DEVICE ? &gateway->device : registry_certificate(gateway, serial);
 	int64_t now = clock_wall_usec();
 
 	if (!own || trust_certificate(center, kind == CERT_DEVICE ? 1 : 2, own, now) !=
-			CERTIFICATE_VALID) {
+	                    CERTIFICATE_VALID) {
 		return err_set(err, 1, "this certificate is revoked or not valid now");
 	}
-	/* Revoking tier 1 ends the use of tier 2 as well: the box is not trusted any more (promise 9). */
+	/* Revoking tier 1 ends the use of tier 2 as well: the box is not trusted any more (promise
+	 * 9). */
 	if (trust_certificate(center, 1, &gateway->device, now) == CERTIFICATE_REVOKED) {
 		return err_set(err, 1, "the device certificate of this gateway is revoked");
 	}
@@ -432,7 +440,7 @@ static int check_register(const struct center *center, struct gateway *gateway, 
 }
 
 int trust_peer(struct center *center, const struct request *request, unsigned kinds,
-	struct gateway **ret_gateway, enum cert_kind *ret_kind, struct err *err)
+        struct gateway **ret_gateway, enum cert_kind *ret_kind, struct err *err)
 {
 	AUTO(cert) struct cert *leaf = NULL;
 	struct gateway *gateway = NULL;
@@ -448,7 +456,7 @@ int trust_peer(struct center *center, const struct request *request, unsigned ki
 	hex_print(hash.bytes, HASH_BYTES, fingerprint);
 	peer = names_get(center->peers, fingerprint);
 	if (peer && peer->generation == center->trust_generation &&
-		peer->until_usec > clock_monotonic_usec() && (kinds & CERT_SET(peer->kind))) {
+	        peer->until_usec > clock_monotonic_usec() && (kinds & CERT_SET(peer->kind))) {
 		*ret_kind = peer->kind;
 		*ret_gateway = registry_gateway(center, peer->gateway);
 		return check_register(center, *ret_gateway, peer->kind, peer->serial, err);
@@ -472,14 +480,14 @@ int trust_peer(struct center *center, const struct request *request, unsigned ki
 bool trust_provider(const struct center *center, int64_t now_usec)
 {
 	return statement_set_accredited(
-		center->statements, STATEMENT_PROVIDER, center->config.provider, now_usec);
+	        center->statements, STATEMENT_PROVIDER, center->config.provider, now_usec);
 }
 
 static bool ca_accredited(const struct center *center, enum statement_role role,
-	const struct cert *ca, int64_t now_usec)
+        const struct cert *ca, int64_t now_usec)
 {
-	return statement_set_find_key(
-			   center->statements, role, STATEMENT_USE_CA, cert_key_hash(ca), now_usec) != NULL;
+	return statement_set_find_key(center->statements, role, STATEMENT_USE_CA, cert_key_hash(ca),
+	               now_usec) != NULL;
 }
 
 bool trust_device_ca(const struct center *center, int64_t now_usec)
@@ -498,7 +506,7 @@ bool trust_maker(const struct center *center, const char *maker, int64_t now_use
 }
 
 enum certificate_state trust_certificate(const struct center *center, unsigned tier,
-	const struct gateway_certificate *certificate, int64_t now_usec)
+        const struct gateway_certificate *certificate, int64_t now_usec)
 {
 	const struct crl *crl = center->crls[tier];
 	const struct crl_entry *entry;

@@ -23,8 +23,9 @@ struct asked {
 static int need(struct ctl *ctl, const char *value, const char *what, const char *option)
 {
 	return value ? CTL_OK
-		     : ctl_fail(ctl, CTL_USAGE, "%s is not known: give --%s, or set it in client.conf", what,
-			       option);
+	             : ctl_fail(ctl, CTL_USAGE,
+	                       "%s is not known: give --%s, or set it in client.conf", what,
+	                       option);
 }
 
 static int unreachable(struct ctl *ctl, int r, uint16_t port)
@@ -33,7 +34,7 @@ static int unreachable(struct ctl *ctl, int r, uint16_t port)
 		return CTL_USAGE;
 	}
 	return err_wrap(&ctl->err, CTL_UNREACHABLE, "the center at %s port %u cannot be reached",
-		ctl->settings.center, port);
+	        ctl->settings.center, port);
 }
 
 /* "field: reason" out of a problem (RFC 9457), with a decision's layers where there are some. */
@@ -41,22 +42,25 @@ static int refusal(struct ctl *ctl, const struct http_result *result, json_t *pr
 {
 	const char *title = json_string_value(json_object_get(problem, "title"));
 	const char *detail = json_string_value(json_object_get(problem, "detail"));
-	int status = result->status == 404 ? CTL_NOT_FOUND
-		: result->status >= 500    ? CTL_UNREACHABLE
-					   : CTL_REFUSED;
+	int status = result->status == 404   ? CTL_NOT_FOUND
+	             : result->status >= 500 ? CTL_UNREACHABLE
+	                                     : CTL_REFUSED;
 
 	if (result->status == 401) {
 		return ctl_fail(ctl, status,
-			"the center does not take this access token (%s): ask the provider for a new one "
-			"and put it into the file that --token-file names",
-			detail ? detail : "401");
+		        "the center does not take this access token (%s): ask the provider for a "
+		        "new one "
+		        "and put it into the file that --token-file names",
+		        detail ? detail : "401");
 	}
 	ctl->reason = json_incref(problem);
 	return ctl_fail(ctl, status, "the center %s: %s",
-		result->status == 404        ? "does not have this"
-			: result->status >= 500 ? "could not answer"
-						: "refused this",
-		detail ? detail : title ? title : http1_reason(result->status));
+	        result->status == 404   ? "does not have this"
+	        : result->status >= 500 ? "could not answer"
+	                                : "refused this",
+	        detail  ? detail
+	        : title ? title
+	                : http1_reason(result->status));
 }
 
 static int take_answer(struct ctl *ctl, struct http_result *result, json_t **ret_answer)
@@ -73,7 +77,8 @@ static int take_answer(struct ctl *ctl, struct http_result *result, json_t **ret
 	}
 	if (r != 0 || result->status < 200 || result->status >= 300) {
 		return ctl_fail(ctl, CTL_UNREACHABLE,
-			"the center's answer (status %d) cannot be read: %s", result->status, err.text);
+		        "the center's answer (status %d) cannot be read: %s", result->status,
+		        err.text);
 	}
 	*ret_answer = answer ? TAKE(answer) : json_object();
 	return CTL_OK;
@@ -85,10 +90,15 @@ static int call(struct ctl *ctl, const struct asked *asked, json_t **ret_answer)
 	AUTO(api_tls) struct api_tls *tls = NULL;
 	char header[ACCESS_TOKEN_BYTES_MAX + sizeof("Bearer ")] = "Bearer ";
 	struct http_client_options options = { .host = settings->center,
-		.port = (uint16_t)settings->operator_port, .server_name = settings->server_name };
-	struct http_client_request request = { .method = asked->method, .path = asked->path,
-		.content_type = asked->type, .body = asked->body, .body_bytes = asked->count,
-		.deadline_msec = API_DEADLINE_MSEC, .fields = { { "Authorization", header } } };
+		.port = (uint16_t)settings->operator_port,
+		.server_name = settings->server_name };
+	struct http_client_request request = { .method = asked->method,
+		.path = asked->path,
+		.content_type = asked->type,
+		.body = asked->body,
+		.body_bytes = asked->count,
+		.deadline_msec = API_DEADLINE_MSEC,
+		.fields = { { "Authorization", header } } };
 	struct http_result result = { 0 };
 	int r = need(ctl, settings->center, "the center", "center");
 
@@ -100,7 +110,7 @@ static int call(struct ctl *ctl, const struct asked *asked, json_t **ret_answer)
 	}
 	if (r == CTL_OK) {
 		r = ctl_result(ctl, file_read_secret(settings->token_file, header + strlen(header),
-					    sizeof(header) - strlen(header), &ctl->err));
+		                            sizeof(header) - strlen(header), &ctl->err));
 	}
 	if (r == CTL_OK) {
 		r = api_tls_new(ctl, settings->root, &tls);
@@ -110,7 +120,7 @@ static int call(struct ctl *ctl, const struct asked *asked, json_t **ret_answer)
 	}
 	options.tls = api_tls_context(tls);
 	r = tls_policy_apply(
-		options.tls, &(struct tls_policy){ .peer = TLS_PEER_REQUIRED }, &ctl->err);
+	        options.tls, &(struct tls_policy){ .peer = TLS_PEER_REQUIRED }, &ctl->err);
 	if (r != 0) {
 		return ctl_result(ctl, r);
 	}
@@ -122,7 +132,7 @@ static int call(struct ctl *ctl, const struct asked *asked, json_t **ret_answer)
 }
 
 static int call_api(struct ctl *ctl, const char *method, const char *path, const char *type,
-	const void *body, size_t count, json_t **ret_answer)
+        const void *body, size_t count, json_t **ret_answer)
 {
 	AUTO_STRING char *whole = mem_format("/api/v1%s", path);
 	struct asked asked = { method, whole, type, body, count };
@@ -147,8 +157,8 @@ int api_post(struct ctl *ctl, const char *path, const json_t *body, json_t **ret
 	return call_api(ctl, "POST", path, API_JSON, text.bytes, text.count, ret_answer);
 }
 
-int api_post_bytes(struct ctl *ctl, const char *path, const void *bytes, size_t count,
-	json_t **ret_answer)
+int api_post_bytes(
+        struct ctl *ctl, const char *path, const void *bytes, size_t count, json_t **ret_answer)
 {
 	return call_api(ctl, "POST", path, API_BYTES, bytes, count, ret_answer);
 }
@@ -204,8 +214,9 @@ int public_get(struct ctl *ctl, const char *path, struct buf *out)
 {
 	struct http_client_options options = { .host = ctl->settings.center,
 		.port = (uint16_t)ctl->settings.public_port };
-	struct http_client_request request = { .method = "GET", .path = path,
-		.deadline_msec = API_DEADLINE_MSEC };
+	struct http_client_request request = {
+		.method = "GET", .path = path, .deadline_msec = API_DEADLINE_MSEC
+	};
 	struct http_result result = { 0 };
 	int r = need(ctl, options.host, "the center", "center");
 
@@ -217,10 +228,12 @@ int public_get(struct ctl *ctl, const char *path, struct buf *out)
 		r = unreachable(ctl, r, options.port);
 	} else if (result.status != 200) {
 		r = ctl_fail(ctl, result.status == 404 ? CTL_NOT_FOUND : CTL_UNREACHABLE,
-			"the center answers %d to GET %s", result.status, path);
+		        "the center answers %d to GET %s", result.status, path);
 	} else {
 		buf_add(out, result.body.bytes, result.body.count);
-		r = out->overflowed ? ctl_fail(ctl, CTL_REFUSED, "%s is longer than it may be", path) : CTL_OK;
+		r = out->overflowed
+		            ? ctl_fail(ctl, CTL_REFUSED, "%s is longer than it may be", path)
+		            : CTL_OK;
 	}
 	http_result_clear(&result);
 	return r;

@@ -2,8 +2,8 @@
  * Talking to the center: its operator interface (TLS, access token) and its public listener (plain
  * HTTP: what comes from there is signed or checked by hash).
  *
- * Everything returns an enum ctl_exit: a refusal is CTL_REFUSED with the center's own reason, 404 is
- * CTL_NOT_FOUND, a center that is away or broken is CTL_UNREACHABLE.
+ * Everything returns an enum ctl_exit: a refusal is CTL_REFUSED with the center's own reason, 404
+ * is CTL_NOT_FOUND, a center that is away or broken is CTL_UNREACHABLE.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ int api_get(struct ctl *ctl, const char *path, json_t **ret_answer) must_use;
 /* Borrows `body`; NULL sends {}. */
 int api_post(struct ctl *ctl, const char *path, const json_t *body, json_t **ret_answer) must_use;
 int api_post_bytes(struct ctl *ctl, const char *path, const void *bytes, size_t count,
-	json_t **ret_answer) must_use;
+        json_t **ret_answer) must_use;
 int api_delete(struct ctl *ctl, const char *path, json_t **ret_answer) must_use;
 
 /* The whole of a simple command: ask, and make the answer the result. */

@@ -11,9 +11,10 @@ struct api_tls {
 
 int api_tls_new(struct ctl *ctl, const char *root_path, struct api_tls **ret_tls)
 {
-	/* An operator's desk keeps no revocation lists; the center's certificate is short-lived and the
-	 * token it could steal is what the center knows anyway. */
-	struct verify_rules rules = { .revocation_required = false, .accreditation_required = false };
+	/* An operator's desk keeps no revocation lists; the center's certificate is short-lived and
+	 * the token it could steal is what the center knows anyway. */
+	struct verify_rules rules = { .revocation_required = false,
+		.accreditation_required = false };
 	AUTO(api_tls) struct api_tls *tls = mem_new(1, sizeof(*tls));
 	AUTO(cert) struct cert *root = NULL;
 	int r = material_cert_kind(ctl, root_path, CERT_SET(CERT_ROOT), &root);

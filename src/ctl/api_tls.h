@@ -1,4 +1,5 @@
-/* The TLS context of the client: the center must show a server certificate below the pinned root. */
+/* The TLS context of the client: the center must show a server certificate below the pinned root.
+ */
 #pragma once
 
 #include "ctl/ctl.h"

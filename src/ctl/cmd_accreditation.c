@@ -14,7 +14,8 @@
 #define STATE_FILE "accreditation.json"
 
 /* What keys a use asks for: everything but checkpoints (C2SP) and CAs is ES256. */
-static int check_key(struct ctl *ctl, enum statement_use use, const struct key *key, const char *path)
+static int check_key(
+        struct ctl *ctl, enum statement_use use, const struct key *key, const char *path)
 {
 	if (use == STATEMENT_USE_CHECKPOINT && !material_key_is_ed25519(key)) {
 		return ctl_fail(ctl, CTL_REFUSED, "%s: a checkpoint key must be Ed25519", path);
@@ -24,7 +25,7 @@ static int check_key(struct ctl *ctl, enum statement_use use, const struct key *
 	}
 	if (use != STATEMENT_USE_CHECKPOINT && use != STATEMENT_USE_CA && !key_is_p256(key)) {
 		return ctl_fail(ctl, CTL_REFUSED, "%s: a %s key must be EC P-256", path,
-			statement_use_name(use));
+		        statement_use_name(use));
 	}
 	return CTL_OK;
 }
@@ -34,7 +35,7 @@ static bool use_fits(enum statement_role role, enum statement_use use)
 	switch (role) {
 	case STATEMENT_PROVIDER:
 		return use == STATEMENT_USE_GRANT || use == STATEMENT_USE_POLICY ||
-			use == STATEMENT_USE_CHECKPOINT;
+		       use == STATEMENT_USE_CHECKPOINT;
 	case STATEMENT_MAKER:
 		return use == STATEMENT_USE_DEVICE_INFORMATION;
 	case STATEMENT_DEVICE_CA:
@@ -53,13 +54,14 @@ static int take_key(struct ctl *ctl, const char *text, struct statement *stateme
 	int r;
 
 	if (!path || statement->key_count == STATEMENT_KEYS_MAX) {
-		return ctl_fail(ctl, CTL_USAGE, "--key: \"%.80s\" is not USE=FILE, or one too many", text);
+		return ctl_fail(
+		        ctl, CTL_USAGE, "--key: \"%.80s\" is not USE=FILE, or one too many", text);
 	}
 	word[path - text] = '\0';
 	path++;
 	if (statement_use_parse(word, &key->use) != 0 || !use_fits(statement->role, key->use)) {
 		return ctl_fail(ctl, CTL_USAGE, "--key: \"%.40s\" is no use of a %s's key", word,
-			statement_role_name(statement->role));
+		        statement_role_name(statement->role));
 	}
 	r = material_key(ctl, path, &key->key);
 	if (r != CTL_OK) {
@@ -69,14 +71,15 @@ static int take_key(struct ctl *ctl, const char *text, struct statement *stateme
 	return check_key(ctl, key->use, key->key, path);
 }
 
-/* --- the numbers that were used: one small file beside the statements ------------------------------- */
+/* --- the numbers that were used: one small file beside the statements
+ * ------------------------------- */
 
 static char *state_path(const char *out)
 {
 	const char *slash = strrchr(out, '/');
 
 	return slash ? mem_format("%.*s/%s", (int)(slash - out), out, STATE_FILE)
-		     : mem_string(STATE_FILE);
+	             : mem_string(STATE_FILE);
 }
 
 static int state_read(struct ctl *ctl, const char *path, json_t **ret_state)
@@ -107,13 +110,15 @@ static int state_write(struct ctl *ctl, const char *path, const json_t *state)
 /* Gives the statement its number: the one asked for, which must be new, or the next. */
 static int number(struct ctl *ctl, json_t *state, struct statement *statement)
 {
-	AUTO_STRING char *key = mem_format("%s/%s", statement_role_name(statement->role), statement->id);
+	AUTO_STRING char *key =
+	        mem_format("%s/%s", statement_role_name(statement->role), statement->id);
 	uint64_t last = (uint64_t)json_integer_value(json_object_get(state, key));
 	uint64_t asked = ctl_count(ctl, "seq");
 
 	if (asked != 0 && asked <= last) {
-		return ctl_fail(ctl, CTL_REFUSED, "--seq: %llu is not above %llu, the last number for %s",
-			(unsigned long long)asked, (unsigned long long)last, key);
+		return ctl_fail(ctl, CTL_REFUSED,
+		        "--seq: %llu is not above %llu, the last number for %s",
+		        (unsigned long long)asked, (unsigned long long)last, key);
 	}
 	statement->seq = asked ? asked : last + 1;
 	json_object_set_new(state, key, json_integer((json_int_t)statement->seq));
@@ -159,15 +164,15 @@ static json_t *statement_json(const struct statement *statement)
 
 	for (size_t i = 0; i < statement->key_count; i++) {
 		json_array_append_new(keys,
-			json_pack("{s:s, s:s}", "use", statement_use_name(statement->keys[i].use), "key_id",
-				key_id(statement->keys[i].key).text));
+		        json_pack("{s:s, s:s}", "use", statement_use_name(statement->keys[i].use),
+		                "key_id", key_id(statement->keys[i].key).text));
 	}
 	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:o}", "role",
-		statement_role_name(statement->role), "id", statement->id, "state",
-		statement_state_name(statement->state), "seq", (json_int_t)statement->seq, "not_before",
-		time_print(statement->not_before).text, "not_after",
-		time_print(statement->not_after).text, "issued_at",
-		time_print(statement->issued_at).text, "keys", keys);
+	        statement_role_name(statement->role), "id", statement->id, "state",
+	        statement_state_name(statement->state), "seq", (json_int_t)statement->seq,
+	        "not_before", time_print(statement->not_before).text, "not_after",
+	        time_print(statement->not_after).text, "issued_at",
+	        time_print(statement->issued_at).text, "keys", keys);
 }
 
 static int make(struct ctl *ctl, enum statement_state state)
@@ -177,7 +182,8 @@ static int make(struct ctl *ctl, enum statement_state state)
 	int64_t now = clock_wall_usec() / USEC_PER_MSEC * USEC_PER_MSEC;
 	int r = ctl_result(ctl, statement_role_parse(ctl_text(ctl, "role"), &statement->role));
 
-	if (r != CTL_OK || text_copy(statement->id, sizeof(statement->id), ctl_text(ctl, "id")) != 0) {
+	if (r != CTL_OK ||
+	        text_copy(statement->id, sizeof(statement->id), ctl_text(ctl, "id")) != 0) {
 		return r != CTL_OK ? r : CTL_USAGE;
 	}
 	statement->state = state;
@@ -188,7 +194,8 @@ static int make(struct ctl *ctl, enum statement_state state)
 		r = take_key(ctl, keys->values[i], statement);
 	}
 	if (r == CTL_OK && state == STATEMENT_GRANTED && statement->key_count == 0) {
-		r = ctl_fail(ctl, CTL_USAGE, "--key is missing: which keys are accredited, as USE=FILE");
+		r = ctl_fail(
+		        ctl, CTL_USAGE, "--key is missing: which keys are accredited, as USE=FILE");
 	}
 	if (r == CTL_OK) {
 		r = seal(ctl, statement);
@@ -231,8 +238,8 @@ static int run_show(struct ctl *ctl)
 		return r;
 	}
 	roots[0] = root;
-	r = ctl_result(ctl,
-		statement_open(buf_text(&text), text.count, roots, 1, &statement, &ctl->err));
+	r = ctl_result(
+	        ctl, statement_open(buf_text(&text), text.count, roots, 1, &statement, &ctl->err));
 	if (r != CTL_OK) {
 		return err_wrap(&ctl->err, r, "%s", path);
 	}
@@ -254,12 +261,15 @@ static const char *const roles[] = { "provider", "maker", "device-ca", "service-
 static const struct option make_options[] = {
 	{ OPTION("role", OPTION_CHOICE), "as what", "ROLE", .required = true, .choices = roles },
 	{ OPTION("id", OPTION_NAME), "who", .required = true },
-	{ OPTION("key", OPTION_TEXT), "a key it acts with: grant, policy, checkpoint, device-information or ca, and "
-			      "a file with the public key or certificate",
-		"USE=FILE", .repeated = true },
+	{ OPTION("key", OPTION_TEXT),
+	        "a key it acts with: grant, policy, checkpoint, device-information or ca, and "
+	        "a file with the public key or certificate",
+	        "USE=FILE", .repeated = true },
 	{ OPTION("days", OPTION_COUNT), "how long it holds", NULL, "365", .min = 1, .max = 3650 },
-	{ OPTION("seq", OPTION_COUNT), "the statement's number; without it the next by accreditation.json beside "
-			       "--out", .min = 1 },
+	{ OPTION("seq", OPTION_COUNT),
+	        "the statement's number; without it the next by accreditation.json beside "
+	        "--out",
+	        .min = 1 },
 	{ OPTION("root-key", OPTION_TEXT), "label of the root key in the token", "LABEL", "root" },
 	{ OPTION("out", OPTION_FILE), "where the statement is written", .required = true },
 	{ 0 },
@@ -275,15 +285,15 @@ static const struct option publish_options[] = {
 };
 
 static const struct command accreditation_commands[] = {
-	{ "grant", "Accredits a provider, a maker or a CA with its keys.", GROUP_TOKEN, make_options,
-		run_grant },
-	{ "suspend", "Suspends an accreditation until it is granted again.", GROUP_TOKEN, make_options,
-		run_suspend },
+	{ "grant", "Accredits a provider, a maker or a CA with its keys.", GROUP_TOKEN,
+	        make_options, run_grant },
+	{ "suspend", "Suspends an accreditation until it is granted again.", GROUP_TOKEN,
+	        make_options, run_suspend },
 	{ "withdraw", "Withdraws an accreditation.", GROUP_TOKEN, make_options, run_withdraw },
 	{ "show", "Checks a statement's seal and shows what it says.", 0, show_options, run_show },
 	{ "publish", "Gives the center a statement.", GROUP_CENTER, publish_options, run_publish },
-	{ "list", "Lists the newest statements that the center has.", GROUP_CENTER | GROUP_PAGE, NULL,
-		run_list },
+	{ "list", "Lists the newest statements that the center has.", GROUP_CENTER | GROUP_PAGE,
+	        NULL, run_list },
 	{ 0 },
 };
 const struct noun noun_accreditation = { "accreditation", "statements of the accreditor",

@@ -6,7 +6,8 @@
 static int run_join(struct ctl *ctl)
 {
 	return api_do(ctl, "/procedures",
-		json_pack("{s:s, s:s}", "gateway", ctl_text(ctl, "GATEWAY"), "site", ctl_text(ctl, "site")));
+	        json_pack("{s:s, s:s}", "gateway", ctl_text(ctl, "GATEWAY"), "site",
+	                ctl_text(ctl, "site")));
 }
 
 /* b may come before a; the center then has to be told whose gateway it will be. */
@@ -57,15 +58,15 @@ static const struct option gateway_options[] = {
 };
 
 static const struct command application_commands[] = {
-	{ "join", "Applies to the provider for a site's gateway (step a).", GROUP_CENTER, join_options,
-		run_join },
+	{ "join", "Applies to the provider for a site's gateway (step a).", GROUP_CENTER,
+	        join_options, run_join },
 	{ "purchase", "Orders the gateway from a maker (step b).", GROUP_CENTER, purchase_options,
-		run_purchase },
+	        run_purchase },
 	{ "use", "Applies to use the service with a delivered gateway (step g).", GROUP_CENTER,
-		gateway_options, run_use },
+	        gateway_options, run_use },
 	{ "list", "Lists the gateways' procedures.", GROUP_CENTER | GROUP_PAGE, NULL, run_list },
-	{ "show", "Shows one procedure with its steps and their records.", GROUP_CENTER, gateway_options,
-		run_show },
+	{ "show", "Shows one procedure with its steps and their records.", GROUP_CENTER,
+	        gateway_options, run_show },
 	{ 0 },
 };
 const struct noun noun_application = { "application", "applications of a site: join, purchase, use",

@@ -39,29 +39,30 @@ static int run_revoke(struct ctl *ctl)
 		serial[i] = (char)tolower((unsigned char)text[i]);
 	}
 	return api_do(ctl, "/certificates/revoke",
-		json_pack("{s:I, s:s, s:s}", "tier", (json_int_t)ctl_count(ctl, "tier"), "serial", serial,
-			"reason", ctl_text(ctl, "reason")));
+	        json_pack("{s:I, s:s, s:s}", "tier", (json_int_t)ctl_count(ctl, "tier"), "serial",
+	                serial, "reason", ctl_text(ctl, "reason")));
 }
 
 static const struct option show_options[] = {
-	{ OPTION("FILE", OPTION_FILE), "a certificate, PEM or DER", .required = true, .operand = true },
+	{ OPTION("FILE", OPTION_FILE), "a certificate, PEM or DER", .required = true,
+	        .operand = true },
 	{ 0 },
 };
 static const struct option revoke_options[] = {
 	{ OPTION("serial", OPTION_HEX), "its serial number", .required = true },
-	{ OPTION("tier", OPTION_COUNT), "1: device certificate, 2: service certificate", NULL, "2", .min = 1,
-		.max = 2 },
+	{ OPTION("tier", OPTION_COUNT), "1: device certificate, 2: service certificate", NULL, "2",
+	        .min = 1, .max = 2 },
 	{ OPTION("reason", OPTION_CHOICE), "why", "WORD", "unspecified", .choices = issue_reasons },
 	{ 0 },
 };
 
 static const struct command certificate_commands[] = {
 	{ "list", "Lists the certificates that the center issued.", GROUP_CENTER | GROUP_PAGE, NULL,
-		run_list },
+	        run_list },
 	{ "revoke", "Revokes a certificate; live connections that rest on it end.", GROUP_CENTER,
-		revoke_options, run_revoke },
-	{ "show", "Shows the essentials of a certificate file and whether it keeps to its profile.", 0,
-		show_options, run_show },
+	        revoke_options, run_revoke },
+	{ "show", "Shows the essentials of a certificate file and whether it keeps to its profile.",
+	        0, show_options, run_show },
 	{ 0 },
 };
 const struct noun noun_certificate = { "certificate", "certificates: listed, revoked, shown",

@@ -21,8 +21,9 @@ static int request_body(struct ctl *ctl, json_t **ret_body)
 		return r;
 	}
 	*ret_body = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "from", ctl_text(ctl, "from"), "to",
-		ctl_text(ctl, "to"), "class", ctl_text(ctl, "class"), "protocol",
-		ctl_text(ctl, "protocol"), "port", (int)request.port, "person", ctl_text(ctl, "person"));
+	        ctl_text(ctl, "to"), "class", ctl_text(ctl, "class"), "protocol",
+	        ctl_text(ctl, "protocol"), "port", (int)request.port, "person",
+	        ctl_text(ctl, "person"));
 	if (!*ret_body) {
 		return ctl_fail(ctl, CTL_USAGE, "--person: not UTF-8");
 	}
@@ -69,12 +70,13 @@ static int wait_up(struct ctl *ctl, const char *id)
 		}
 		if (text_equal(state, "closed") || text_equal(state, "closing")) {
 			return ctl_fail(ctl, CTL_REFUSED, "connection %s did not come up: %s", id,
-				reason && *reason ? reason : state);
+			        reason && *reason ? reason : state);
 		}
 		if (clock_monotonic_usec() >= end) {
 			return ctl_fail(ctl, CTL_UNREACHABLE,
-				"connection %s is still %s; \"sekisho connection show %s\" tells how it goes on",
-				id, state ? state : "unknown", id);
+			        "connection %s is still %s; \"sekisho connection show %s\" tells "
+			        "how it goes on",
+			        id, state ? state : "unknown", id);
 		}
 		pause_msec(step);
 		step = step * 2 < WAIT_MOST_MSEC ? step * 2 : WAIT_MOST_MSEC;
@@ -108,7 +110,8 @@ static int run_explain(struct ctl *ctl)
 	if (r == CTL_OK) {
 		r = api_post(ctl, "/explain", body, &ctl->result);
 	}
-	if (r == CTL_OK && !text_equal(json_string_value(json_object_get(ctl->result, "verdict")), "permit")) {
+	if (r == CTL_OK &&
+	        !text_equal(json_string_value(json_object_get(ctl->result, "verdict")), "permit")) {
 		r = ctl_fail(ctl, CTL_REFUSED, "this connection would be denied");
 	}
 	return r;
@@ -137,8 +140,8 @@ static int run_cut(struct ctl *ctl)
 static const struct option request_options[] = {
 	CONNECTION_OPTIONS,
 	{ OPTION("person", OPTION_TEXT), "who asks, by login or name", .required = true },
-	{ OPTION("wait", OPTION_DURATION), "how long is waited for the connection to be up", NULL, "60s", .min = 1,
-		.max = 3600 },
+	{ OPTION("wait", OPTION_DURATION), "how long is waited for the connection to be up", NULL,
+	        "60s", .min = 1, .max = 3600 },
 	{ OPTION("no-wait", OPTION_FLAG), "return as soon as the request is granted" },
 	{ 0 },
 };
@@ -158,12 +161,12 @@ static const struct option cut_options[] = {
 };
 
 static const struct command connection_commands[] = {
-	{ "request", "Asks for a connection from host to host and waits until it is up.", GROUP_CENTER,
-		request_options, run_request },
+	{ "request", "Asks for a connection from host to host and waits until it is up.",
+	        GROUP_CENTER, request_options, run_request },
 	{ "list", "Lists connections, newest first.", GROUP_CENTER | GROUP_PAGE, NULL, run_list },
 	{ "show", "Shows one connection.", GROUP_CENTER, id_options, run_show },
 	{ "explain", "Says what would be decided about a request, and why, without asking for it.",
-		GROUP_CENTER, explain_options, run_explain },
+	        GROUP_CENTER, explain_options, run_explain },
 	{ "cut", "Ends a connection now.", GROUP_CENTER, cut_options, run_cut },
 	{ 0 },
 };

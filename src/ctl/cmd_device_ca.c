@@ -28,16 +28,17 @@ static int open_maker(struct ctl *ctl, struct statement **ret_statement)
 		return r;
 	}
 	roots[0] = root;
-	r = ctl_result(ctl,
-		statement_open(buf_text(&text), text.count, roots, 1, &statement, &ctl->err));
+	r = ctl_result(
+	        ctl, statement_open(buf_text(&text), text.count, roots, 1, &statement, &ctl->err));
 	if (r != CTL_OK) {
 		return err_wrap(&ctl->err, r, "%s", path);
 	}
 	if (statement->role != STATEMENT_MAKER || statement->state != STATEMENT_GRANTED ||
-		now < statement->not_before || now >= statement->not_after) {
-		return ctl_fail(ctl, CTL_REFUSED, "%s: %s \"%s\" is %s, and not an accredited maker now", path,
-			statement_role_name(statement->role), statement->id,
-			statement_state_name(statement->state));
+	        now < statement->not_before || now >= statement->not_after) {
+		return ctl_fail(ctl, CTL_REFUSED,
+		        "%s: %s \"%s\" is %s, and not an accredited maker now", path,
+		        statement_role_name(statement->role), statement->id,
+		        statement_state_name(statement->state));
 	}
 	*ret_statement = TAKE(statement);
 	return CTL_OK;
@@ -63,16 +64,16 @@ static int open_information(struct ctl *ctl, struct device_information *ret_info
 			keys[count++] = maker->keys[i].key;
 		}
 	}
-	r = ctl_result(ctl,
-		device_information_open(
-			buf_text(&text), text.count, keys, count, ret_information, &ctl->err));
+	r = ctl_result(ctl, device_information_open(buf_text(&text), text.count, keys, count,
+	                            ret_information, &ctl->err));
 	if (r != CTL_OK) {
 		return err_wrap(&ctl->err, r, "%s", path);
 	}
 	return text_equal(ret_information->maker, maker->id)
-		? CTL_OK
-		: ctl_fail(ctl, CTL_REFUSED, "%s: sealed by maker \"%s\" in the name of \"%s\"", path,
-			  maker->id, ret_information->maker);
+	               ? CTL_OK
+	               : ctl_fail(ctl, CTL_REFUSED,
+	                         "%s: sealed by maker \"%s\" in the name of \"%s\"", path,
+	                         maker->id, ret_information->maker);
 }
 
 /* Where a request came along it must prove possession of the very key the maker speaks of. */
@@ -84,7 +85,8 @@ static int check_request(struct ctl *ctl, const struct key *key)
 
 	if (r == CTL_OK && path && !key_hash_equal(key_hash(requested), key_hash(key))) {
 		r = ctl_fail(ctl, CTL_REFUSED,
-			"%s: the key of the request is not the one in the device information", path);
+		        "%s: the key of the request is not the one in the device information",
+		        path);
 	}
 	return r;
 }
@@ -93,13 +95,14 @@ static int run_sign(struct ctl *ctl)
 {
 	AUTO(key) struct key *key = NULL;
 	struct device_information information = { 0 };
-	struct ca_request request = { .kind = CERT_DEVICE, .crl_url = ctl_text(ctl, "crl-url"),
+	struct ca_request request = { .kind = CERT_DEVICE,
+		.crl_url = ctl_text(ctl, "crl-url"),
 		.ocsp_url = ctl_text(ctl, "ocsp-url") };
 	int r = open_information(ctl, &information);
 
 	if (r == CTL_OK) {
 		r = ctl_result(
-			ctl, key_parse(information.spki, information.spki_count, &key, &ctl->err));
+		        ctl, key_parse(information.spki, information.spki_count, &key, &ctl->err));
 	}
 	if (r == CTL_OK) {
 		r = check_request(ctl, key);
@@ -141,38 +144,45 @@ static int run_submit(struct ctl *ctl)
 }
 
 #define KEY_OPTIONS                                                                                \
-	{ OPTION("ca", OPTION_FILE), "the device CA's certificate", .required = true },                    \
-	{ OPTION("key", OPTION_TEXT), "label of its key in the token", "LABEL", "device-ca" }
+	{ OPTION("ca", OPTION_FILE), "the device CA's certificate", .required = true },            \
+	{                                                                                          \
+		OPTION("key", OPTION_TEXT), "label of its key in the token", "LABEL", "device-ca"  \
+	}
 static const struct option sign_options[] = {
 	KEY_OPTIONS,
-	{ OPTION("information", OPTION_FILE), "the sealed device information of the maker", .required = true },
+	{ OPTION("information", OPTION_FILE), "the sealed device information of the maker",
+	        .required = true },
 	{ OPTION("statement", OPTION_FILE), "the maker's accreditation", .required = true },
 	{ OPTION("root", OPTION_FILE), "the accreditor's root certificate", .required = true },
 	{ OPTION("csr", OPTION_FILE), "the box's request, which proves that it holds the key" },
 	{ OPTION("crl-url", OPTION_TEXT), "where the revocation list will be", "URL" },
 	{ OPTION("ocsp-url", OPTION_TEXT), "where the OCSP responder will be", "URL" },
-	{ OPTION("days", OPTION_COUNT), "how long it is valid, at most as long as the CA", NULL, "3650", .min = 1,
-		.max = 36500 },
+	{ OPTION("days", OPTION_COUNT), "how long it is valid, at most as long as the CA", NULL,
+	        "3650", .min = 1, .max = 36500 },
 	{ OPTION("out", OPTION_FILE), "where the certificate is written (PEM)", .required = true },
 	{ 0 },
 };
 static const struct option crl_options[] = {
 	KEY_OPTIONS,
-	{ OPTION("crl", OPTION_FILE), "the list (DER); the one that is there is carried on", .required = true },
-	{ OPTION("days", OPTION_COUNT), "how long the list is valid", NULL, "30", .min = 1, .max = 3650 },
+	{ OPTION("crl", OPTION_FILE), "the list (DER); the one that is there is carried on",
+	        .required = true },
+	{ OPTION("days", OPTION_COUNT), "how long the list is valid", NULL, "30", .min = 1,
+	        .max = 3650 },
 	{ 0 },
 };
 static const struct option revoke_options[] = {
 	KEY_OPTIONS,
-	{ OPTION("crl", OPTION_FILE), "the list (DER); the one that is there is carried on", .required = true },
+	{ OPTION("crl", OPTION_FILE), "the list (DER); the one that is there is carried on",
+	        .required = true },
 	{ OPTION("serial", OPTION_HEX), "serial of the device certificate", .required = true },
 	{ OPTION("reason", OPTION_CHOICE), "why", "WORD", "unspecified", .choices = issue_reasons },
-	{ OPTION("days", OPTION_COUNT), "how long the list is valid", NULL, "30", .min = 1, .max = 3650 },
+	{ OPTION("days", OPTION_COUNT), "how long the list is valid", NULL, "30", .min = 1,
+	        .max = 3650 },
 	{ 0 },
 };
 static const struct option publish_options[] = {
-	{ OPTION("FILE", OPTION_FILE), "a revocation list (DER) of the device CA or the root", .required = true,
-		.operand = true },
+	{ OPTION("FILE", OPTION_FILE), "a revocation list (DER) of the device CA or the root",
+	        .required = true, .operand = true },
 	{ 0 },
 };
 static const struct option submit_options[] = {
@@ -182,15 +192,19 @@ static const struct option submit_options[] = {
 };
 
 static const struct command device_ca_commands[] = {
-	{ "sign", "Issues a device certificate for a box that an accredited maker's sealed device "
-		  "information speaks for.", GROUP_TOKEN, sign_options, run_sign },
+	{ "sign",
+	        "Issues a device certificate for a box that an accredited maker's sealed device "
+	        "information speaks for.",
+	        GROUP_TOKEN, sign_options, run_sign },
 	{ "submit", "Gives the center the device certificate of a gateway (step d).", GROUP_CENTER,
-		submit_options, run_submit },
-	{ "crl", "Signs the revocation list again, with a new number and date.", GROUP_TOKEN, crl_options,
-		run_crl },
-	{ "revoke", "Puts a device certificate on the revocation list.", GROUP_TOKEN, revoke_options,
-		run_revoke },
-	{ "publish", "Gives the center a revocation list.", GROUP_CENTER, publish_options, run_publish },
+	        submit_options, run_submit },
+	{ "crl", "Signs the revocation list again, with a new number and date.", GROUP_TOKEN,
+	        crl_options, run_crl },
+	{ "revoke", "Puts a device certificate on the revocation list.", GROUP_TOKEN,
+	        revoke_options, run_revoke },
+	{ "publish", "Gives the center a revocation list.", GROUP_CENTER, publish_options,
+	        run_publish },
 	{ 0 },
 };
-const struct noun noun_device_ca = { "device-ca", "the device CA: tier 1 certificates", device_ca_commands };
+const struct noun noun_device_ca = { "device-ca", "the device CA: tier 1 certificates",
+	device_ca_commands };

@@ -28,9 +28,10 @@ static const struct option id_options[] = {
 };
 
 static const struct command enrolment_commands[] = {
-	{ "list", "Lists requests for service certificates.", GROUP_CENTER | GROUP_PAGE, NULL, run_list },
-	{ "approve", "Approves one; the certificate is issued when the gateway asks next.", GROUP_CENTER,
-		id_options, run_approve },
+	{ "list", "Lists requests for service certificates.", GROUP_CENTER | GROUP_PAGE, NULL,
+	        run_list },
+	{ "approve", "Approves one; the certificate is issued when the gateway asks next.",
+	        GROUP_CENTER, id_options, run_approve },
 	{ "refuse", "Refuses one.", GROUP_CENTER, id_options, run_refuse },
 	{ 0 },
 };

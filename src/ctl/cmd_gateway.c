@@ -1,6 +1,6 @@
 /*
- * Gateways: the one on this box through its local socket (protocol.md 7), and the list of all at the
- * center. What the socket is asked needs no center but for a new connection; a cut never does.
+ * Gateways: the one on this box through its local socket (protocol.md 7), and the list of all at
+ * the center. What the socket is asked needs no center but for a new connection; a cut never does.
  */
 #include "ctl/nouns.h"
 
@@ -30,8 +30,9 @@ static int open_socket(struct ctl *ctl, int *ret_fd)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		return ctl_fail(ctl, CTL_UNREACHABLE,
-			"the gateway does not answer at %s (%s): is it running, and is this its administrator?",
-			path, strerror(errno));
+		        "the gateway does not answer at %s (%s): is it running, and is this its "
+		        "administrator?",
+		        path, strerror(errno));
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -48,7 +49,9 @@ static int read_line(struct ctl *ctl, int fd, struct buf *line)
 
 		if (count <= 0) {
 			return ctl_fail(ctl, CTL_UNREACHABLE, "the gateway did not answer: %s",
-				!room ? "too long" : count == 0 ? "it closed its socket" : strerror(errno));
+			        !room        ? "too long"
+			        : count == 0 ? "it closed its socket"
+			                     : strerror(errno));
 		}
 		line->count += (size_t)count;
 	}
@@ -63,7 +66,7 @@ static int ask(struct ctl *ctl, json_t *question)
 	AUTO_FD int fd = -1;
 	const char *error;
 	int r = question ? open_socket(ctl, &fd)
-			 : ctl_fail(ctl, CTL_USAGE, "an option holds bytes that are not UTF-8");
+	                 : ctl_fail(ctl, CTL_USAGE, "an option holds bytes that are not UTF-8");
 
 	if (r != CTL_OK) {
 		return r;
@@ -71,7 +74,8 @@ static int ask(struct ctl *ctl, json_t *question)
 	json_print(owned, &out);
 	buf_add_text(&out, "\n");
 	if (send(fd, out.bytes, out.count, MSG_NOSIGNAL) != (ssize_t)out.count) {
-		return ctl_fail(ctl, CTL_UNREACHABLE, "the gateway takes no question: %s", strerror(errno));
+		return ctl_fail(
+		        ctl, CTL_UNREACHABLE, "the gateway takes no question: %s", strerror(errno));
 	}
 	r = read_line(ctl, fd, &line);
 	if (r != CTL_OK) {
@@ -83,7 +87,8 @@ static int ask(struct ctl *ctl, json_t *question)
 	if (!json_is_true(json_object_get(answer, "ok"))) {
 		error = json_string_value(json_object_get(answer, "error"));
 		ctl->reason = json_incref(answer);
-		return ctl_fail(ctl, CTL_REFUSED, "the gateway refused: %s", error ? error : "no reason given");
+		return ctl_fail(ctl, CTL_REFUSED, "the gateway refused: %s",
+		        error ? error : "no reason given");
 	}
 	json_object_del(answer, "ok");
 	ctl->result = TAKE(answer);
@@ -98,10 +103,10 @@ static int run_status(struct ctl *ctl)
 static int run_connect(struct ctl *ctl)
 {
 	const char *duration = ctl_text(ctl, "duration"), *protocol = ctl_text(ctl, "protocol");
-	json_t *question = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "command", "connect", "from",
-		ctl_text(ctl, "from"), "to", ctl_text(ctl, "to"), "class", ctl_text(ctl, "class"),
-		"protocol", protocol, "port", (json_int_t)ctl_count(ctl, "port"), "person",
-		ctl_text(ctl, "person"));
+	json_t *question = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "command", "connect",
+	        "from", ctl_text(ctl, "from"), "to", ctl_text(ctl, "to"), "class",
+	        ctl_text(ctl, "class"), "protocol", protocol, "port",
+	        (json_int_t)ctl_count(ctl, "port"), "person", ctl_text(ctl, "person"));
 
 	if (question && duration) {
 		json_object_set_new(question, "duration", json_string(duration));
@@ -111,7 +116,8 @@ static int run_connect(struct ctl *ctl)
 
 static int run_disconnect(struct ctl *ctl)
 {
-	return ask(ctl, json_pack("{s:s, s:s}", "command", "disconnect", "id", ctl_text(ctl, "ID")));
+	return ask(
+	        ctl, json_pack("{s:s, s:s}", "command", "disconnect", "id", ctl_text(ctl, "ID")));
 }
 
 static int run_cut(struct ctl *ctl)
@@ -119,7 +125,7 @@ static int run_cut(struct ctl *ctl)
 	const char *id = ctl_text(ctl, "ID");
 
 	return ask(ctl, id ? json_pack("{s:s, s:s}", "command", "cut", "id", id)
-			   : json_pack("{s:s}", "command", "cut"));
+	                   : json_pack("{s:s}", "command", "cut"));
 }
 
 static int run_list(struct ctl *ctl)
@@ -131,10 +137,12 @@ static const struct option connect_options[] = {
 	{ OPTION("from", OPTION_NAME), "the host behind this gateway that asks", .required = true },
 	{ OPTION("to", OPTION_HOST), "the host that is asked", .required = true },
 	{ OPTION("class", OPTION_NAME), "service class", "CLASS", .required = true },
-	{ OPTION("protocol", OPTION_CHOICE), "protocol", "WORD", "tcp", .choices = connection_protocols },
-	{ OPTION("port", OPTION_COUNT), "port of the asked host; none with icmp", "PORT", .min = 1, .max = 65535 },
-	{ OPTION("duration", OPTION_DURATION), "how long; without it as long as is allowed", .min = 1,
-		.max = GRANT_SEC_MAX },
+	{ OPTION("protocol", OPTION_CHOICE), "protocol", "WORD", "tcp",
+	        .choices = connection_protocols },
+	{ OPTION("port", OPTION_COUNT), "port of the asked host; none with icmp", "PORT", .min = 1,
+	        .max = 65535 },
+	{ OPTION("duration", OPTION_DURATION), "how long; without it as long as is allowed",
+	        .min = 1, .max = GRANT_SEC_MAX },
 	{ OPTION("person", OPTION_TEXT), "who asks, by login or name", .required = true },
 	{ 0 },
 };
@@ -148,15 +156,16 @@ static const struct option cut_options[] = {
 };
 
 static const struct command gateway_commands[] = {
-	{ "status", "Shows the state of the gateway on this box.", GROUP_GATEWAY, NULL, run_status },
-	{ "connect", "Asks the center for a connection, as a host behind this gateway.", GROUP_GATEWAY,
-		connect_options, run_connect },
+	{ "status", "Shows the state of the gateway on this box.", GROUP_GATEWAY, NULL,
+	        run_status },
+	{ "connect", "Asks the center for a connection, as a host behind this gateway.",
+	        GROUP_GATEWAY, connect_options, run_connect },
 	{ "disconnect", "Ends one connection at this gateway.", GROUP_GATEWAY, id_options,
-		run_disconnect },
-	{ "cut", "Shuts every connection at this gateway, or one, at once; needs no center.", GROUP_GATEWAY,
-		cut_options, run_cut },
-	{ "list", "Lists the gateways that the center knows and their state.", GROUP_CENTER | GROUP_PAGE,
-		NULL, run_list },
+	        run_disconnect },
+	{ "cut", "Shuts every connection at this gateway, or one, at once; needs no center.",
+	        GROUP_GATEWAY, cut_options, run_cut },
+	{ "list", "Lists the gateways that the center knows and their state.",
+	        GROUP_CENTER | GROUP_PAGE, NULL, run_list },
 	{ 0 },
 };
 const struct noun noun_gateway = { "gateway", "the gateway on this box; all gateways at the center",

@@ -27,7 +27,8 @@ static json_t *read_group(char *line)
 			json_array_append_new(list, json_string(word));
 		}
 	}
-	return json_pack("{s:s, s:o, s:o}", "group", name ? name : "", "sites", sites, "classes", classes);
+	return json_pack(
+	        "{s:s, s:o, s:o}", "group", name ? name : "", "sites", sites, "classes", classes);
 }
 
 static int run_list(struct ctl *ctl)
@@ -60,13 +61,15 @@ static int run_list(struct ctl *ctl)
 }
 
 static const struct option list_options[] = {
-	{ OPTION("policy", OPTION_FILE), "a policy file; without it the center's active one is read" },
+	{ OPTION("policy", OPTION_FILE),
+	        "a policy file; without it the center's active one is read" },
 	{ 0 },
 };
 
 static const struct command group_commands[] = {
-	{ "list", "Lists the groups of the provider's policy with their sites and classes.", GROUP_CENTER,
-		list_options, run_list },
+	{ "list", "Lists the groups of the provider's policy with their sites and classes.",
+	        GROUP_CENTER, list_options, run_list },
 	{ 0 },
 };
-const struct noun noun_group = { "group", "sites among which a service may be used", group_commands };
+const struct noun noun_group = { "group", "sites among which a service may be used",
+	group_commands };

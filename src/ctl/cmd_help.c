@@ -1,4 +1,5 @@
-/* Help, manual pages, completion, version, sample configuration: what the program says of itself. */
+/* Help, manual pages, completion, version, sample configuration: what the program says of itself.
+ */
 #include "ctl/nouns.h"
 
 #include <errno.h>
@@ -11,8 +12,8 @@
 
 static int write_page(struct ctl *ctl, const char *directory, const struct noun *noun)
 {
-	AUTO_STRING char *path = mem_format("%s/sekisho%s%s.1", directory, noun ? "-" : "",
-		noun ? noun->name : "");
+	AUTO_STRING char *path =
+	        mem_format("%s/sekisho%s%s.1", directory, noun ? "-" : "", noun ? noun->name : "");
 	FILE *file = fopen(path, "w");
 
 	if (!file) {
@@ -20,8 +21,8 @@ static int write_page(struct ctl *ctl, const char *directory, const struct noun 
 	}
 	man_print(file, noun);
 	return fclose(file) == 0
-		? CTL_OK
-		: ctl_fail(ctl, CTL_FAILED, "cannot write %s: %s", path, strerror(errno));
+	               ? CTL_OK
+	               : ctl_fail(ctl, CTL_FAILED, "cannot write %s: %s", path, strerror(errno));
 }
 
 static int run_help(struct ctl *ctl)
@@ -40,7 +41,7 @@ static int run_help(struct ctl *ctl)
 	}
 	if (word && !noun) {
 		return ctl_fail(ctl, CTL_NOT_FOUND,
-			"there is no noun \"%.80s\"; \"sekisho --help\" lists them", word);
+		        "there is no noun \"%.80s\"; \"sekisho --help\" lists them", word);
 	}
 	if (directory) {
 		return r == CTL_OK ? write_page(ctl, directory, noun) : r;
@@ -55,14 +56,16 @@ static const struct option help_options[] = {
 	{ 0 },
 };
 static const struct command help_commands[] = {
-	{ NULL, "Says what the program can do, or writes its manual pages.", 0, help_options, run_help },
+	{ NULL, "Says what the program can do, or writes its manual pages.", 0, help_options,
+	        run_help },
 	{ 0 },
 };
 const struct noun noun_help = { "help", "what the program can do", help_commands };
 
 static const char *const shells[] = { "bash", NULL };
 static const struct option completion_options[] = {
-	{ OPTION("SHELL", OPTION_CHOICE), "the shell", .initial = "bash", .operand = true, .choices = shells },
+	{ OPTION("SHELL", OPTION_CHOICE), "the shell", .initial = "bash", .operand = true,
+	        .choices = shells },
 	{ 0 },
 };
 
@@ -73,7 +76,8 @@ static int run_completion(struct ctl *ctl)
 }
 
 static const struct command completion_commands[] = {
-	{ NULL, "Prints the completion script for a shell.", 0, completion_options, run_completion },
+	{ NULL, "Prints the completion script for a shell.", 0, completion_options,
+	        run_completion },
 	{ 0 },
 };
 const struct noun noun_completion = { "completion", "completion for a shell", completion_commands };
@@ -98,7 +102,7 @@ static int run_configuration(struct ctl *ctl)
 
 static const struct command configuration_commands[] = {
 	{ NULL, "Prints a sample of client.conf with every setting and its default.", 0, NULL,
-		run_configuration },
+	        run_configuration },
 	{ 0 },
 };
 const struct noun noun_configuration = { "configuration", "a sample of client.conf",

@@ -11,7 +11,8 @@ static int run_list(struct ctl *ctl)
 	int r;
 
 	if (!path && !site) {
-		return ctl_fail(ctl, CTL_USAGE, "give --site to ask the center, or --policy for a file");
+		return ctl_fail(
+		        ctl, CTL_USAGE, "give --site to ask the center, or --policy for a file");
 	}
 	r = path ? policy_file_read(ctl, path, &file) : policy_fetch(ctl, site, &file);
 	if (r != CTL_OK) {
@@ -19,7 +20,8 @@ static int run_list(struct ctl *ctl)
 	}
 	if (!file.site) {
 		policy_file_clear(&file);
-		return ctl_fail(ctl, CTL_REFUSED, "%s: a provider's policy has no hosts", path ? path : site);
+		return ctl_fail(ctl, CTL_REFUSED, "%s: a provider's policy has no hosts",
+		        path ? path : site);
 	}
 	items = json_array();
 	for (size_t i = 0; i < site_policy_host_count(file.site); i++) {
@@ -27,9 +29,9 @@ static int run_list(struct ctl *ctl)
 
 		site_policy_host_at(file.site, i, &host);
 		json_array_append_new(items,
-			json_pack("{s:s, s:s, s:s, s:s}", "site", site_policy_site(file.site), "host",
-				host.name, "address", address_print(host.address).text, "service",
-				address_print(host.service).text));
+		        json_pack("{s:s, s:s, s:s, s:s}", "site", site_policy_site(file.site),
+		                "host", host.name, "address", address_print(host.address).text,
+		                "service", address_print(host.service).text));
 	}
 	ctl_put_json(ctl, "items", items);
 	policy_file_clear(&file);
@@ -43,7 +45,8 @@ static const struct option list_options[] = {
 };
 
 static const struct command host_commands[] = {
-	{ "list", "Lists the hosts of a site with their addresses.", GROUP_CENTER, list_options, run_list },
+	{ "list", "Lists the hosts of a site with their addresses.", GROUP_CENTER, list_options,
+	        run_list },
 	{ 0 },
 };
 const struct noun noun_host = { "host", "what may be reached behind a gateway", host_commands };

@@ -35,9 +35,10 @@ static int run_key_generate(struct ctl *ctl)
 	}
 	if (r == CTL_OK && !made) {
 		r = ctl_fail(ctl, CTL_REFUSED,
-			"token \"%s\" has a key \"%s\" already: choose another label, or destroy that one "
-			"with \"sekisho token delete\"",
-			token_label(token), ctl_text(ctl, "key"));
+		        "token \"%s\" has a key \"%s\" already: choose another label, or destroy "
+		        "that one "
+		        "with \"sekisho token delete\"",
+		        token_label(token), ctl_text(ctl, "key"));
 	}
 	return r == CTL_OK ? show_key(ctl, key) : r;
 }
@@ -96,7 +97,8 @@ static const struct option export_options[] = {
 	{ 0 },
 };
 static const struct option request_options[] = {
-	{ OPTION("key", OPTION_TEXT), "label of the key; made if there is none", "LABEL", .required = true },
+	{ OPTION("key", OPTION_TEXT), "label of the key; made if there is none", "LABEL",
+	        .required = true },
 	{ OPTION("type", OPTION_CHOICE), "kind of key", "TYPE", "ec-p256", .choices = key_types },
 	{ OPTION("csr", OPTION_FILE), "where the request is written (PEM)", .required = true },
 	{ OPTION("out", OPTION_FILE), "where the public key is written (PEM)" },
@@ -104,11 +106,13 @@ static const struct option request_options[] = {
 };
 
 static const struct command key_commands[] = {
-	{ "generate", "Makes a key pair in the token; the private key never leaves it.", GROUP_TOKEN,
-		generate_options, run_key_generate },
-	{ "export", "Writes the public half of a key.", GROUP_TOKEN, export_options, run_key_export },
-	{ "request", "Makes a request (PKCS#10) that proves who holds the key, to be carried to a CA.",
-		GROUP_TOKEN, request_options, run_key_request },
+	{ "generate", "Makes a key pair in the token; the private key never leaves it.",
+	        GROUP_TOKEN, generate_options, run_key_generate },
+	{ "export", "Writes the public half of a key.", GROUP_TOKEN, export_options,
+	        run_key_export },
+	{ "request",
+	        "Makes a request (PKCS#10) that proves who holds the key, to be carried to a CA.",
+	        GROUP_TOKEN, request_options, run_key_request },
 	{ 0 },
 };
 const struct noun noun_key = { "key", "keys in a token", key_commands };

@@ -1,4 +1,5 @@
-/* The ledger, for auditors: fetched, and checked with nothing but a key and what was kept before. */
+/* The ledger, for auditors: fetched, and checked with nothing but a key and what was kept before.
+ */
 #include "ctl/nouns.h"
 
 #include <string.h>
@@ -36,13 +37,13 @@ static int read_key(struct ctl *ctl, struct note_key *ret_key)
 	}
 	if (!material_key_is_ed25519(key) || !provider) {
 		return ctl_fail(ctl, provider ? CTL_REFUSED : CTL_USAGE, "%s: %s", path,
-			provider ? "not an Ed25519 key"
-				 : "a bare public key needs --provider for the ledger's name");
+		        provider ? "not an Ed25519 key"
+		                 : "a bare public key needs --provider for the ledger's name");
 	}
 	spki = key_spki(key, &count);
 	name = mem_format("%s.%s", provider, CERT_IDENTITY_SUFFIX);
-	return ctl_result(ctl, note_key_make(name, NOTE_SIGNATURE,
-				       spki + count - NOTE_PUBLIC_KEY_BYTES, ret_key));
+	return ctl_result(ctl,
+	        note_key_make(name, NOTE_SIGNATURE, spki + count - NOTE_PUBLIC_KEY_BYTES, ret_key));
 }
 
 static void put_checkpoint(struct ctl *ctl, const struct checkpoint *checkpoint)
@@ -64,8 +65,8 @@ static int open_note(struct ctl *ctl, const struct buf *note, bool check, struct
 	if (check) {
 		r = read_key(ctl, &key);
 		return r != CTL_OK ? r
-				   : ctl_result(ctl, checkpoint_open(note->bytes, note->count, &key, ret,
-								&ctl->err));
+		                   : ctl_result(ctl, checkpoint_open(note->bytes, note->count, &key,
+		                                             ret, &ctl->err));
 	}
 	r = note_parse(note->bytes, note->count, &parsed, &ctl->err);
 	if (r == 0) {
@@ -96,7 +97,8 @@ static int run_checkpoint(struct ctl *ctl)
 	return r;
 }
 
-/* --- verify ------------------------------------------------------------------------------------------- */
+/* --- verify
+ * ------------------------------------------------------------------------------------------- */
 
 static json_t *findings_json(const struct export_report *report)
 {
@@ -105,10 +107,11 @@ static json_t *findings_json(const struct export_report *report)
 	for (size_t i = 0; i < report->finding_count; i++) {
 		const struct export_finding *finding = &report->findings[i];
 
-		json_array_append_new(items,
-			json_pack("{s:s, s:I, s:I, s:s*}", "fault", export_fault_name(finding->fault), "first",
-				(json_int_t)finding->first, "last", (json_int_t)finding->last, "text",
-				finding->text));
+		json_array_append_new(
+		        items, json_pack("{s:s, s:I, s:I, s:s*}", "fault",
+		                       export_fault_name(finding->fault), "first",
+		                       (json_int_t)finding->first, "last",
+		                       (json_int_t)finding->last, "text", finding->text));
 	}
 	return items;
 }
@@ -119,8 +122,8 @@ static void verify_step(void *context, uint64_t done, uint64_t total)
 }
 
 /* Notes that the command line names, read into memory; the caller clears `count` of them. */
-static int read_known(struct ctl *ctl, struct buf *notes, struct export_known *known,
-	size_t *ret_count)
+static int read_known(
+        struct ctl *ctl, struct buf *notes, struct export_known *known, size_t *ret_count)
 {
 	const struct argument *older = arguments_all(&ctl->arguments, "older");
 	int r = CTL_OK;
@@ -147,8 +150,8 @@ static int put_report(struct ctl *ctl, const struct export_report *report)
 	ctl_put_json(ctl, "findings", findings_json(report));
 	export_report_print(report, &ctl->report);
 	return report->intact ? CTL_OK
-			      : ctl_fail(ctl, CTL_REFUSED, "%s: the ledger is not what was signed",
-					ctl_text(ctl, "DIR"));
+	                      : ctl_fail(ctl, CTL_REFUSED, "%s: the ledger is not what was signed",
+	                                ctl_text(ctl, "DIR"));
 }
 
 static int run_verify(struct ctl *ctl)
@@ -178,7 +181,8 @@ static int run_verify(struct ctl *ctl)
 	return r;
 }
 
-/* --- fetch -------------------------------------------------------------------------------------------- */
+/* --- fetch
+ * -------------------------------------------------------------------------------------------- */
 
 struct fetch {
 	struct ctl *ctl;
@@ -233,13 +237,14 @@ static int fetch_tile(struct fetch *fetch, const struct tile *tile)
 }
 
 /* Adds what the answer holds, from `*next` on, to the bundle. */
-static int take_entries(struct ctl *ctl, const json_t *items, uint64_t *next, uint64_t end,
-	struct buf *bundle)
+static int take_entries(
+        struct ctl *ctl, const json_t *items, uint64_t *next, uint64_t end, struct buf *bundle)
 {
 	const json_t *item;
 	size_t index;
 
-	json_array_foreach(items, index, item) {
+	json_array_foreach(items, index, item)
+	{
 		const char *text = json_string_value(json_object_get(item, "entry"));
 		AUTO_BUF struct buf entry = BUF(LEDGER_RECORD_BYTES_MAX);
 
@@ -247,10 +252,11 @@ static int take_entries(struct ctl *ctl, const json_t *items, uint64_t *next, ui
 			return CTL_OK;
 		}
 		if ((uint64_t)json_integer_value(json_object_get(item, "leaf")) != *next || !text ||
-			base64_parse(text, strlen(text), &entry) != 0 ||
-			bundle_add(bundle, entry.bytes, entry.count) != 0) {
-			return ctl_fail(ctl, CTL_UNREACHABLE, "the center's answer holds no entry %llu",
-				(unsigned long long)*next);
+		        base64_parse(text, strlen(text), &entry) != 0 ||
+		        bundle_add(bundle, entry.bytes, entry.count) != 0) {
+			return ctl_fail(ctl, CTL_UNREACHABLE,
+			        "the center's answer holds no entry %llu",
+			        (unsigned long long)*next);
 		}
 		(*next)++;
 	}
@@ -270,8 +276,8 @@ static int fetch_bundle(struct fetch *fetch, const struct tile *tile)
 	}
 	buf_reset(&bundle);
 	while (r == CTL_OK && next < end) {
-		AUTO_STRING char *query = mem_format("/ledger/entries?from=%llu&limit=%u",
-			(unsigned long long)next, many);
+		AUTO_STRING char *query = mem_format(
+		        "/ledger/entries?from=%llu&limit=%u", (unsigned long long)next, many);
 		AUTO_JSON json_t *answer = NULL;
 		uint64_t before = next;
 
@@ -284,11 +290,13 @@ static int fetch_bundle(struct fetch *fetch, const struct tile *tile)
 			continue;
 		}
 		if (r == CTL_OK) {
-			r = take_entries(fetch->ctl, json_object_get(answer, "items"), &next, end, &bundle);
+			r = take_entries(
+			        fetch->ctl, json_object_get(answer, "items"), &next, end, &bundle);
 		}
 		if (r == CTL_OK && next == before) {
-			r = ctl_fail(fetch->ctl, CTL_UNREACHABLE, "the center has no entry %llu of %llu",
-				(unsigned long long)next, (unsigned long long)fetch->size);
+			r = ctl_fail(fetch->ctl, CTL_UNREACHABLE,
+			        "the center has no entry %llu of %llu", (unsigned long long)next,
+			        (unsigned long long)fetch->size);
 		}
 	}
 	return r == CTL_OK ? put_file(fetch, path.text, &bundle) : r;
@@ -300,16 +308,17 @@ static int fetch_level(struct fetch *fetch, unsigned level)
 	int r = CTL_OK;
 
 	for (uint64_t i = 0; i < tiles && r == CTL_OK; i++) {
-		struct tile tile = { .level = level, .index = i,
-			.width = tile_width(fetch->size, level, i) };
+		struct tile tile = {
+			.level = level, .index = i, .width = tile_width(fetch->size, level, i)
+		};
 
 		r = fetch_tile(fetch, &tile);
 		if (r == CTL_OK && level == 0) {
 			tile.entries = true;
 			r = fetch_bundle(fetch, &tile);
 			ctl_progress("%llu of %llu entries",
-				(unsigned long long)(i * TILE_WIDTH + tile.width),
-				(unsigned long long)fetch->size);
+			        (unsigned long long)(i * TILE_WIDTH + tile.width),
+			        (unsigned long long)fetch->size);
 		}
 	}
 	return r;
@@ -344,19 +353,22 @@ static int run_fetch(struct ctl *ctl)
 	return r;
 }
 
-/* --- single records ----------------------------------------------------------------------------------- */
+/* --- single records
+ * ----------------------------------------------------------------------------------- */
 
 static int run_list(struct ctl *ctl)
 {
-	AUTO_STRING char *path = mem_format("/ledger/entries?from=%llu",
-		(unsigned long long)ctl_count(ctl, "from"));
+	AUTO_STRING char *path =
+	        mem_format("/ledger/entries?from=%llu", (unsigned long long)ctl_count(ctl, "from"));
 	json_t *item;
 	size_t index;
 	int r = api_list(ctl, path);
 
 	if (r == CTL_OK) {
-		json_array_foreach(json_object_get(ctl->result, "items"), index, item) {
-			json_object_del(item, "entry"); /* the same as "record", for machines that hash */
+		json_array_foreach(json_object_get(ctl->result, "items"), index, item)
+		{
+			json_object_del(
+			        item, "entry"); /* the same as "record", for machines that hash */
 		}
 	}
 	return r;
@@ -368,12 +380,13 @@ static int take_proof(struct ctl *ctl, const json_t *answer, struct merkle_proof
 	size_t index;
 
 	*proof = (struct merkle_proof){ 0 };
-	json_array_foreach(list, index, item) {
+	json_array_foreach(list, index, item)
+	{
 		const char *text = json_string_value(item);
 		AUTO_BUF struct buf hash = BUF(HASH_BYTES);
 
-		if (!text || base64_parse(text, strlen(text), &hash) != 0 || hash.count != HASH_BYTES ||
-			proof->count == MERKLE_PROOF_COUNT_MAX) {
+		if (!text || base64_parse(text, strlen(text), &hash) != 0 ||
+		        hash.count != HASH_BYTES || proof->count == MERKLE_PROOF_COUNT_MAX) {
 			return ctl_fail(ctl, CTL_UNREACHABLE, "the center's answer holds no proof");
 		}
 		memcpy(proof->hashes[proof->count++].bytes, hash.bytes, HASH_BYTES);
@@ -384,7 +397,8 @@ static int take_proof(struct ctl *ctl, const json_t *answer, struct merkle_proof
 /* The record with this leaf, as the center has it. */
 static int fetch_entry(struct ctl *ctl, uint64_t leaf, struct buf *entry, json_t **ret_answer)
 {
-	AUTO_STRING char *query = mem_format("/ledger/entries?from=%llu&limit=1", (unsigned long long)leaf);
+	AUTO_STRING char *query =
+	        mem_format("/ledger/entries?from=%llu&limit=1", (unsigned long long)leaf);
 	const json_t *item;
 	const char *text;
 	int r = api_get(ctl, query, ret_answer);
@@ -395,15 +409,15 @@ static int fetch_entry(struct ctl *ctl, uint64_t leaf, struct buf *entry, json_t
 	item = json_array_get(json_object_get(*ret_answer, "items"), 0);
 	text = json_string_value(json_object_get(item, "entry"));
 	if (!text || (uint64_t)json_integer_value(json_object_get(item, "leaf")) != leaf ||
-		base64_parse(text, strlen(text), entry) != 0) {
+	        base64_parse(text, strlen(text), entry) != 0) {
 		return ctl_fail(ctl, CTL_NOT_FOUND, "the ledger has no record %llu",
-			(unsigned long long)leaf);
+		        (unsigned long long)leaf);
 	}
 	return CTL_OK;
 }
 
-/* The record, its proof and the checkpoint are checked here, against the key: the center's word that
- * they fit is not enough. */
+/* The record, its proof and the checkpoint are checked here, against the key: the center's word
+ * that they fit is not enough. */
 static int run_proof(struct ctl *ctl)
 {
 	uint64_t leaf = ctl_count(ctl, "leaf");
@@ -433,18 +447,19 @@ static int run_proof(struct ctl *ctl)
 	}
 	hash = hash_leaf(entry.bytes, entry.count);
 	good = merkle_check_inclusion(
-		&hash, leaf, checkpoint.head.size, &checkpoint.head.root, &proof);
+	        &hash, leaf, checkpoint.head.size, &checkpoint.head.root, &proof);
 	put_checkpoint(ctl, &checkpoint);
 	ctl_put_count(ctl, "leaf", leaf);
 	ctl_put_bool(ctl, "included", good);
 	ctl_put_json(ctl, "record",
-		json_incref(json_object_get(
-			json_array_get(json_object_get(entries, "items"), 0), "record")));
+	        json_incref(json_object_get(
+	                json_array_get(json_object_get(entries, "items"), 0), "record")));
 	return good ? CTL_OK
-		    : ctl_fail(ctl, CTL_REFUSED,
-			      "the proof does not lead from record %llu to the signed checkpoint: keep what was "
-			      "received and call an auditor",
-			      (unsigned long long)leaf);
+	            : ctl_fail(ctl, CTL_REFUSED,
+	                      "the proof does not lead from record %llu to the signed checkpoint: "
+	                      "keep what was "
+	                      "received and call an auditor",
+	                      (unsigned long long)leaf);
 }
 
 static int run_key(struct ctl *ctl)
@@ -461,27 +476,33 @@ static int run_key(struct ctl *ctl)
 }
 
 #define KEY_OPTIONS                                                                                \
-	{ OPTION("key", OPTION_FILE), "the ledger's verifier key (checkpoint.vkey) or public key",         \
+	{ OPTION("key", OPTION_FILE), "the ledger's verifier key (checkpoint.vkey) or public key", \
 		.required = true },                                                                \
-	{ OPTION("provider", OPTION_NAME), "the provider's name, for a bare public key" }
+	{                                                                                          \
+		OPTION("provider", OPTION_NAME), "the provider's name, for a bare public key"      \
+	}
 static const struct option checkpoint_options[] = {
-	{ OPTION("key", OPTION_FILE), "the ledger's verifier key; without it the signature is not checked" },
+	{ OPTION("key", OPTION_FILE),
+	        "the ledger's verifier key; without it the signature is not checked" },
 	{ OPTION("provider", OPTION_NAME), "the provider's name, for a bare public key" },
-	{ OPTION("out", OPTION_FILE), "where the checkpoint is kept, for a later \"ledger verify --older\"" },
+	{ OPTION("out", OPTION_FILE),
+	        "where the checkpoint is kept, for a later \"ledger verify --older\"" },
 	{ 0 },
 };
 static const struct option verify_options_table[] = {
 	{ OPTION("DIR", OPTION_FILE), "an export, as \"ledger fetch\" writes it", .required = true,
-		.operand = true },
+	        .operand = true },
 	KEY_OPTIONS,
 	{ OPTION("older", OPTION_FILE), "a checkpoint that was kept; the export must continue it",
-		.repeated = true },
+	        .repeated = true },
 	{ 0 },
 };
 static const struct option fetch_options[] = {
-	{ OPTION("DIR", OPTION_FILE), "directory for the export; what is there already is carried on",
-		.required = true, .operand = true },
-	{ OPTION("key", OPTION_FILE), "the ledger's verifier key, to refuse a forged checkpoint at once" },
+	{ OPTION("DIR", OPTION_FILE),
+	        "directory for the export; what is there already is carried on", .required = true,
+	        .operand = true },
+	{ OPTION("key", OPTION_FILE),
+	        "the ledger's verifier key, to refuse a forged checkpoint at once" },
 	{ OPTION("provider", OPTION_NAME), "the provider's name, for a bare public key" },
 	{ 0 },
 };
@@ -497,16 +518,20 @@ static const struct option proof_options[] = {
 static const struct option key_options[] = { KEY_OPTIONS, { 0 } };
 
 static const struct command ledger_commands[] = {
-	{ "checkpoint", "Fetches the newest signed head of the ledger.", GROUP_PUBLIC, checkpoint_options,
-		run_checkpoint },
+	{ "checkpoint", "Fetches the newest signed head of the ledger.", GROUP_PUBLIC,
+	        checkpoint_options, run_checkpoint },
 	{ "fetch", "Fetches the whole ledger into a directory that can be verified anywhere.",
-		GROUP_PUBLIC | GROUP_CENTER, fetch_options, run_fetch },
-	{ "verify", "Checks an export without any network: every record, every hash, the signature, and "
-		    "that it continues earlier checkpoints.", 0, verify_options_table, run_verify },
+	        GROUP_PUBLIC | GROUP_CENTER, fetch_options, run_fetch },
+	{ "verify",
+	        "Checks an export without any network: every record, every hash, the signature, "
+	        "and "
+	        "that it continues earlier checkpoints.",
+	        0, verify_options_table, run_verify },
 	{ "list", "Lists records.", GROUP_CENTER | GROUP_PAGE, list_options, run_list },
-	{ "proof", "Fetches a record with the proof that it is in the ledger, and checks it.", GROUP_CENTER,
-		proof_options, run_proof },
+	{ "proof", "Fetches a record with the proof that it is in the ledger, and checks it.",
+	        GROUP_CENTER, proof_options, run_proof },
 	{ "key", "Shows a ledger's verifier key as text.", 0, key_options, run_key },
 	{ 0 },
 };
-const struct noun noun_ledger = { "ledger", "the audit ledger: fetched and verified", ledger_commands };
+const struct noun noun_ledger = { "ledger", "the audit ledger: fetched and verified",
+	ledger_commands };

@@ -1,4 +1,5 @@
-/* The maker's side of a gateway: its key, what the maker says of it, its device certificate (B4). */
+/* The maker's side of a gateway: its key, what the maker says of it, its device certificate (B4).
+ */
 #include "ctl/nouns.h"
 
 #include <string.h>
@@ -21,7 +22,7 @@ static int run_init(struct ctl *ctl)
 
 	if (r == CTL_OK) {
 		r = material_token_key_make(
-			ctl, token, TOKEN_KEY_EC_P256, ctl_text(ctl, "key"), &key, &made);
+		        ctl, token, TOKEN_KEY_EC_P256, ctl_text(ctl, "key"), &key, &made);
 	}
 	if (r != CTL_OK) {
 		return r;
@@ -46,8 +47,8 @@ static int run_key(struct ctl *ctl)
 	int r = material_token(ctl, &token);
 
 	if (r == CTL_OK) {
-		r = ctl_token_result(ctl, token_key_generate(token, TOKEN_KEY_EC_P256, TOKEN_ID_DEVICE,
-						  "device", &key, &ctl->err));
+		r = ctl_token_result(ctl, token_key_generate(token, TOKEN_KEY_EC_P256,
+		                                  TOKEN_ID_DEVICE, "device", &key, &ctl->err));
 	}
 	if (r != CTL_OK) {
 		return r;
@@ -70,8 +71,9 @@ static int run_key(struct ctl *ctl)
 static int copy_field(struct ctl *ctl, const char *option, char *out, size_t out_bytes)
 {
 	return text_copy(out, out_bytes, ctl_text(ctl, option)) == 0
-		? CTL_OK
-		: ctl_fail(ctl, CTL_USAGE, "--%s: longer than %zu bytes", option, out_bytes - 1);
+	               ? CTL_OK
+	               : ctl_fail(ctl, CTL_USAGE, "--%s: longer than %zu bytes", option,
+	                         out_bytes - 1);
 }
 
 static int fill_information(struct ctl *ctl, struct device_information *information)
@@ -87,7 +89,8 @@ static int fill_information(struct ctl *ctl, struct device_information *informat
 		r = copy_field(ctl, "serial", information->serial, sizeof(information->serial));
 	}
 	if (r == CTL_OK) {
-		r = copy_field(ctl, "firmware", information->firmware, sizeof(information->firmware));
+		r = copy_field(
+		        ctl, "firmware", information->firmware, sizeof(information->firmware));
 	}
 	if (r == CTL_OK) {
 		r = material_key(ctl, ctl_text(ctl, "device"), &device);
@@ -130,15 +133,15 @@ static int run_information(struct ctl *ctl)
 		ctl_put(ctl, "model", information.model);
 		ctl_put(ctl, "serial", information.serial);
 		ctl_put(ctl, "device_key_id",
-			material_key_id(information.spki, information.spki_count).text);
+		        material_key_id(information.spki, information.spki_count).text);
 	}
 	return r;
 }
 
-/* Everything that the box will be judged by at registration is checked before it leaves the factory:
- * seal, key, serial, model, maker, and that the token holds the key of the certificate. */
-static int check_install(struct ctl *ctl, struct token *token, const struct cert *cert,
-	const struct buf *text)
+/* Everything that the box will be judged by at registration is checked before it leaves the
+ * factory: seal, key, serial, model, maker, and that the token holds the key of the certificate. */
+static int check_install(
+        struct ctl *ctl, struct token *token, const struct cert *cert, const struct buf *text)
 {
 	AUTO(key) struct key *maker = NULL;
 	AUTO(token_key) struct token_key *key = NULL;
@@ -153,7 +156,7 @@ static int check_install(struct ctl *ctl, struct token *token, const struct cert
 	}
 	makers[0] = maker;
 	r = ctl_result(ctl, device_information_open(buf_text(text), text->count, makers, 1,
-				    &information, &ctl->err));
+	                            &information, &ctl->err));
 	if (r == CTL_OK) {
 		r = ctl_result(ctl, device_information_check(&information, cert, &ctl->err));
 	}
@@ -167,10 +170,11 @@ static int check_install(struct ctl *ctl, struct token *token, const struct cert
 	own = token_key_spki(key, &own_count);
 	certified = cert_spki(cert, &certified_count);
 	return own_count == certified_count && memcmp(own, certified, own_count) == 0
-		? CTL_OK
-		: ctl_fail(ctl, CTL_REFUSED,
-			  "the certificate %s is for another box: its key is not the one in token \"%s\"",
-			  cert_subject(cert), token_label(token));
+	               ? CTL_OK
+	               : ctl_fail(ctl, CTL_REFUSED,
+	                         "the certificate %s is for another box: its key is not the one in "
+	                         "token \"%s\"",
+	                         cert_subject(cert), token_label(token));
 }
 
 static int run_install(struct ctl *ctl)
@@ -196,10 +200,10 @@ static int run_install(struct ctl *ctl)
 	}
 	der = cert_der(cert, &count);
 	r = ctl_token_result(ctl,
-		token_certificate_put(token, TOKEN_ID_DEVICE, "device", der, count, &ctl->err));
+	        token_certificate_put(token, TOKEN_ID_DEVICE, "device", der, count, &ctl->err));
 	if (r == CTL_OK) {
-		r = ctl_token_result(ctl, token_data_put(token, DEVICE_INFORMATION_LABEL, text.bytes,
-						  text.count, &ctl->err));
+		r = ctl_token_result(ctl, token_data_put(token, DEVICE_INFORMATION_LABEL,
+		                                  text.bytes, text.count, &ctl->err));
 	}
 	if (r == CTL_OK) {
 		ctl->result = material_cert_json(cert);
@@ -220,7 +224,8 @@ static int run_register(struct ctl *ctl)
 	}
 	body = json_pack("{s:s}", "information", buf_text(&text));
 	return body ? api_do(ctl, path, body)
-		    : ctl_fail(ctl, CTL_REFUSED, "%s: not a sealed text", ctl_text(ctl, "information"));
+	            : ctl_fail(ctl, CTL_REFUSED, "%s: not a sealed text",
+	                      ctl_text(ctl, "information"));
 }
 
 static int run_installed(struct ctl *ctl)
@@ -238,18 +243,21 @@ static int run_delivered(struct ctl *ctl)
 }
 
 static const struct option init_options[] = {
-	{ OPTION("key", OPTION_TEXT), "label of the key in the maker's token", "LABEL", "device-information" },
-	{ OPTION("out", OPTION_FILE), "where the public key is written (PEM), for the accreditation",
-		.required = true },
+	{ OPTION("key", OPTION_TEXT), "label of the key in the maker's token", "LABEL",
+	        "device-information" },
+	{ OPTION("out", OPTION_FILE),
+	        "where the public key is written (PEM), for the accreditation", .required = true },
 	{ 0 },
 };
 static const struct option key_options[] = {
 	{ OPTION("out", OPTION_FILE), "where the public key is written (PEM)", .required = true },
-	{ OPTION("csr", OPTION_FILE), "where a request (PKCS#10) is written, which proves possession" },
+	{ OPTION("csr", OPTION_FILE),
+	        "where a request (PKCS#10) is written, which proves possession" },
 	{ 0 },
 };
 static const struct option information_options[] = {
-	{ OPTION("key", OPTION_TEXT), "label of the key in the maker's token", "LABEL", "device-information" },
+	{ OPTION("key", OPTION_TEXT), "label of the key in the maker's token", "LABEL",
+	        "device-information" },
 	{ OPTION("maker", OPTION_NAME), "the maker's name, as it is accredited", .required = true },
 	{ OPTION("model", OPTION_TEXT), "the model", .required = true },
 	{ OPTION("serial", OPTION_TEXT), "the serial number on the box", .required = true },
@@ -276,18 +284,22 @@ static const struct option gateway_options[] = {
 
 static const struct command maker_commands[] = {
 	{ "init", "Makes the key that seals device information in the maker's token.", GROUP_TOKEN,
-		init_options, run_init },
-	{ "key", "Makes the tier 1 key in a gateway's token (id 01).", GROUP_TOKEN, key_options, run_key },
+	        init_options, run_init },
+	{ "key", "Makes the tier 1 key in a gateway's token (id 01).", GROUP_TOKEN, key_options,
+	        run_key },
 	{ "information", "Seals what the maker says of one box.", GROUP_TOKEN, information_options,
-		run_information },
-	{ "install", "Puts device certificate and sealed information on the gateway's token, after checking "
-		     "that they belong to it.", GROUP_TOKEN, install_options, run_install },
-	{ "register", "Registers a gateway's sealed information at the center (step c).", GROUP_CENTER,
-		register_options, run_register },
+	        run_information },
+	{ "install",
+	        "Puts device certificate and sealed information on the gateway's token, after "
+	        "checking "
+	        "that they belong to it.",
+	        GROUP_TOKEN, install_options, run_install },
+	{ "register", "Registers a gateway's sealed information at the center (step c).",
+	        GROUP_CENTER, register_options, run_register },
 	{ "installed", "Tells the center that the device certificate is on the token (step e).",
-		GROUP_CENTER, gateway_options, run_installed },
+	        GROUP_CENTER, gateway_options, run_installed },
 	{ "delivered", "Tells the center that the gateway was delivered (step f).", GROUP_CENTER,
-		gateway_options, run_delivered },
+	        gateway_options, run_delivered },
 	{ 0 },
 };
 const struct noun noun_maker = { "maker", "what makers do with a gateway", maker_commands };

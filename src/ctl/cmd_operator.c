@@ -36,8 +36,8 @@ static int run_add(struct ctl *ctl)
 		json_array_append_new(list, json_string(roles->values[i]));
 	}
 	r = api_do(ctl, "/operators",
-		json_pack("{s:s, s:o, s:I}", "name", ctl_text(ctl, "NAME"), "roles", list, "days",
-			(json_int_t)ctl_count(ctl, "days")));
+	        json_pack("{s:s, s:o, s:I}", "name", ctl_text(ctl, "NAME"), "roles", list, "days",
+	                (json_int_t)ctl_count(ctl, "days")));
 	return r == CTL_OK ? keep_token(ctl, ctl_text(ctl, "out")) : r;
 }
 
@@ -55,10 +55,12 @@ static int run_remove(struct ctl *ctl)
 
 static const struct option add_options[] = {
 	{ OPTION("NAME", OPTION_NAME), "the person", .required = true, .operand = true },
-	{ OPTION("role", OPTION_TEXT), "provider, site:NAME, maker:NAME, device-ca or auditor", "ROLE",
-		.required = true, .repeated = true },
-	{ OPTION("days", OPTION_COUNT), "how long the access token is valid", NULL, "90", .min = 1, .max = 3650 },
-	{ OPTION("out", OPTION_FILE), "file for the access token (mode 0600); else it is printed, once" },
+	{ OPTION("role", OPTION_TEXT), "provider, site:NAME, maker:NAME, device-ca or auditor",
+	        "ROLE", .required = true, .repeated = true },
+	{ OPTION("days", OPTION_COUNT), "how long the access token is valid", NULL, "90", .min = 1,
+	        .max = 3650 },
+	{ OPTION("out", OPTION_FILE),
+	        "file for the access token (mode 0600); else it is printed, once" },
 	{ 0 },
 };
 static const struct option name_options[] = {

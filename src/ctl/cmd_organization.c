@@ -14,13 +14,14 @@ static int run_add(struct ctl *ctl)
 
 		for (int i = 1; i < ORGANIZATION_KIND_COUNT; i++) {
 			buf_add_format(&words, "%s%s", i == 1 ? "" : ", ",
-				organization_kind_name((enum organization_kind)i));
+			        organization_kind_name((enum organization_kind)i));
 		}
-		return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of %s", kind, buf_text(&words));
+		return ctl_fail(
+		        ctl, CTL_USAGE, "--kind: \"%s\" is not one of %s", kind, buf_text(&words));
 	}
 	return api_do(ctl, "/organizations",
-		json_pack("{s:s, s:s, s:s}", "name", ctl_text(ctl, "NAME"), "kind", kind, "title",
-			title ? title : ctl_text(ctl, "NAME")));
+	        json_pack("{s:s, s:s, s:s}", "name", ctl_text(ctl, "NAME"), "kind", kind, "title",
+	                title ? title : ctl_text(ctl, "NAME")));
 }
 
 static int run_list(struct ctl *ctl)
@@ -30,8 +31,8 @@ static int run_list(struct ctl *ctl)
 
 static const struct option add_options[] = {
 	{ OPTION("NAME", OPTION_NAME), "its name", .required = true, .operand = true },
-	{ OPTION("kind", OPTION_NAME), "what it is, such as hospital, clinic or device-maintenance", "KIND",
-		.required = true },
+	{ OPTION("kind", OPTION_NAME), "what it is, such as hospital, clinic or device-maintenance",
+	        "KIND", .required = true },
 	{ OPTION("title", OPTION_TEXT), "its name in full, in any script" },
 	{ 0 },
 };

@@ -32,7 +32,8 @@ static int check_seal(struct ctl *ctl, const char *path, const struct policy_fil
 		return CTL_OK;
 	}
 	if (!file->sealed) {
-		return ctl_fail(ctl, CTL_REFUSED, "%s: is not sealed, so nobody has signed it", path);
+		return ctl_fail(
+		        ctl, CTL_REFUSED, "%s: is not sealed, so nobody has signed it", path);
 	}
 	r = material_key(ctl, key_path, &key);
 	if (r == CTL_OK) {
@@ -43,7 +44,7 @@ static int check_seal(struct ctl *ctl, const char *path, const struct policy_fil
 	}
 	keys[0] = key;
 	r = ctl_result(ctl, seal_open(buf_text(&text), text.count, policy_file_typ(file), keys, 1,
-				    &payload, NULL, &ctl->err));
+	                            &payload, NULL, &ctl->err));
 	if (r == CTL_OK) {
 		ctl_put_bool(ctl, "seal_good", true);
 	}
@@ -80,15 +81,16 @@ static int run_test(struct ctl *ctl)
 		return r;
 	}
 	result = file.site ? site_policy_test_run(file.site, &ctl->report)
-			   : provider_policy_test_run(file.provider, &ctl->report);
+	                   : provider_policy_test_run(file.provider, &ctl->report);
 	put_policy(ctl, &file);
 	ctl_put_count(ctl, "passed", result.passed);
 	ctl_put_count(ctl, "failed", result.failed);
 	ctl_put(ctl, "report", buf_text(&ctl->report));
 	buf_add_format(&ctl->report, "%zu passed, %zu failed\n", result.passed, result.failed);
 	policy_file_clear(&file);
-	return result.failed == 0 ? CTL_OK
-				  : ctl_fail(ctl, CTL_REFUSED, "%s: %s", path, result.first_failed.text);
+	return result.failed == 0
+	               ? CTL_OK
+	               : ctl_fail(ctl, CTL_REFUSED, "%s: %s", path, result.first_failed.text);
 }
 
 /* Seals the very bytes of the text, after the same check that center and gateways make. */
@@ -106,7 +108,8 @@ static int run_sign(struct ctl *ctl)
 		return r;
 	}
 	if (file.sealed) {
-		r = ctl_fail(ctl, CTL_REFUSED, "%s: is sealed already; sign the text it was made from", path);
+		r = ctl_fail(ctl, CTL_REFUSED,
+		        "%s: is sealed already; sign the text it was made from", path);
 	}
 	if (r == CTL_OK) {
 		r = policy_file_check(ctl, &file, ctl_count(ctl, "active"), path);
@@ -120,7 +123,7 @@ static int run_sign(struct ctl *ctl)
 	}
 	if (r == CTL_OK) {
 		r = ctl_token_result(ctl, seal_sign(key, policy_file_typ(&file), file.text.bytes,
-						  file.text.count, &text, &ctl->err));
+		                                  file.text.count, &text, &ctl->err));
 	}
 	if (r == CTL_OK) {
 		buf_add_text(&text, "\n");
@@ -146,10 +149,11 @@ static int run_publish(struct ctl *ctl)
 	}
 	if (!file.sealed) {
 		policy_file_clear(&file);
-		return ctl_fail(ctl, CTL_REFUSED, "%s: is not sealed; \"sekisho policy sign\" does that", path);
+		return ctl_fail(ctl, CTL_REFUSED,
+		        "%s: is not sealed; \"sekisho policy sign\" does that", path);
 	}
 	target = file.site ? mem_format("/policies/site/%s", policy_file_owner(&file))
-			   : mem_string("/policies/provider");
+	                   : mem_string("/policies/provider");
 	policy_file_clear(&file);
 	r = api_send_file(ctl, target, path, JWS_BYTES_MAX);
 	free(target);
@@ -182,7 +186,8 @@ static int run_show(struct ctl *ctl)
 	return r;
 }
 
-/* --- explain offline ---------------------------------------------------------------------------------- */
+/* --- explain offline
+ * ---------------------------------------------------------------------------------- */
 
 static int read_one(struct ctl *ctl, const char *option, bool site, struct policy_file *file)
 {
@@ -192,7 +197,7 @@ static int read_one(struct ctl *ctl, const char *option, bool site, struct polic
 	if (path && r == CTL_OK && site != (file->site != NULL)) {
 		policy_file_clear(file);
 		return ctl_fail(ctl, CTL_USAGE, "--%s: %s is the policy of a %s", option, path,
-			site ? "provider" : "site");
+		        site ? "provider" : "site");
 	}
 	return r;
 }
@@ -200,10 +205,11 @@ static int read_one(struct ctl *ctl, const char *option, bool site, struct polic
 static int explain(struct ctl *ctl, const struct policy_file files[3])
 {
 	struct policy_request request = { 0 };
-	struct policy_facts facts = { .provider = files[0].provider, .initiator_policy = files[1].site,
+	struct policy_facts facts = { .provider = files[0].provider,
+		.initiator_policy = files[1].site,
 		.responder_policy = files[2].site,
 		.foreign = LAYER_BIT(LAYER_ACCREDITATION) | LAYER_BIT(LAYER_CERTIFICATES) |
-			LAYER_BIT(LAYER_GATEWAYS) | LAYER_BIT(LAYER_WINDOW) };
+		           LAYER_BIT(LAYER_GATEWAYS) | LAYER_BIT(LAYER_WINDOW) };
 	bool japanese = text_equal(ctl_text(ctl, "language"), "ja");
 	struct decision decision;
 	int r = connection_request_of(ctl, &request);
@@ -212,7 +218,8 @@ static int explain(struct ctl *ctl, const struct policy_file files[3])
 		return r;
 	}
 	if (!files[0].provider) {
-		facts.foreign |= LAYER_BIT(LAYER_PROVIDER) | LAYER_BIT(LAYER_GROUP) | LAYER_BIT(LAYER_CLASS);
+		facts.foreign |=
+		        LAYER_BIT(LAYER_PROVIDER) | LAYER_BIT(LAYER_GROUP) | LAYER_BIT(LAYER_CLASS);
 	}
 	if (!files[1].site) {
 		facts.foreign |= LAYER_BIT(LAYER_INITIATOR_SITE);
@@ -221,14 +228,14 @@ static int explain(struct ctl *ctl, const struct policy_file files[3])
 		facts.foreign |= LAYER_BIT(LAYER_RESPONDER_SITE);
 	}
 	decision = policy_decide(&request, &facts, clock_wall_usec());
-	policy_explain_print(&decision, &request, japanese ? LANGUAGE_JAPANESE : LANGUAGE_ENGLISH,
-		&ctl->report);
+	policy_explain_print(
+	        &decision, &request, japanese ? LANGUAGE_JAPANESE : LANGUAGE_ENGLISH, &ctl->report);
 	ctl_put(ctl, "verdict", decision.verdict == VERDICT_PERMIT ? "permit" : "deny");
 	ctl_put(ctl, "explanation", buf_text(&ctl->report));
 	return decision.verdict == VERDICT_PERMIT
-		? CTL_OK
-		: ctl_fail(ctl, CTL_REFUSED, "denied by layer %s",
-			  policy_layer_name(decision_denied_by(&decision)));
+	               ? CTL_OK
+	               : ctl_fail(ctl, CTL_REFUSED, "denied by layer %s",
+	                         policy_layer_name(decision_denied_by(&decision)));
 }
 
 static int run_explain(struct ctl *ctl)
@@ -242,8 +249,9 @@ static int run_explain(struct ctl *ctl)
 	}
 	if (r == CTL_OK && !files[0].provider && !files[1].site && !files[2].site) {
 		r = ctl_fail(ctl, CTL_USAGE,
-			"give at least one of --provider-policy, --from-policy and --to-policy; \"sekisho "
-			"connection explain\" asks the center");
+		        "give at least one of --provider-policy, --from-policy and --to-policy; "
+		        "\"sekisho "
+		        "connection explain\" asks the center");
 	}
 	if (r == CTL_OK) {
 		r = explain(ctl, files);
@@ -255,19 +263,24 @@ static int run_explain(struct ctl *ctl)
 }
 
 static const struct option check_options[] = {
-	{ OPTION("FILE", OPTION_FILE), "a policy as text or sealed", .required = true, .operand = true },
-	{ OPTION("active", OPTION_COUNT), "version that is active now; the new one must be above it", NULL, "0" },
+	{ OPTION("FILE", OPTION_FILE), "a policy as text or sealed", .required = true,
+	        .operand = true },
+	{ OPTION("active", OPTION_COUNT),
+	        "version that is active now; the new one must be above it", NULL, "0" },
 	{ OPTION("signer", OPTION_FILE), "public key that must have sealed it" },
 	{ 0 },
 };
 static const struct option test_options[] = {
-	{ OPTION("FILE", OPTION_FILE), "a policy as text or sealed", .required = true, .operand = true },
+	{ OPTION("FILE", OPTION_FILE), "a policy as text or sealed", .required = true,
+	        .operand = true },
 	{ 0 },
 };
 static const struct option sign_options[] = {
 	{ OPTION("FILE", OPTION_FILE), "a policy as text", .required = true, .operand = true },
-	{ OPTION("key", OPTION_TEXT), "label of the key (owner for a site's, policy for a provider's)", "LABEL" },
-	{ OPTION("active", OPTION_COUNT), "version that is active now; the new one must be above it", NULL, "0" },
+	{ OPTION("key", OPTION_TEXT),
+	        "label of the key (owner for a site's, policy for a provider's)", "LABEL" },
+	{ OPTION("active", OPTION_COUNT),
+	        "version that is active now; the new one must be above it", NULL, "0" },
 	{ OPTION("out", OPTION_FILE), "where the sealed policy is written", .required = true },
 	{ 0 },
 };
@@ -276,9 +289,10 @@ static const struct option publish_options[] = {
 	{ 0 },
 };
 static const struct option show_options[] = {
-	{ OPTION("FILE", OPTION_FILE), "a policy as text or sealed; without it the center's active one",
-		.operand = true },
-	{ OPTION("site", OPTION_NAME), "the site whose active policy is shown, else the provider's" },
+	{ OPTION("FILE", OPTION_FILE),
+	        "a policy as text or sealed; without it the center's active one", .operand = true },
+	{ OPTION("site", OPTION_NAME),
+	        "the site whose active policy is shown, else the provider's" },
 	{ 0 },
 };
 static const char *const languages[] = { "en", "ja", NULL };
@@ -287,21 +301,22 @@ static const struct option explain_options[] = {
 	{ OPTION("provider-policy", OPTION_FILE), "the provider's policy" },
 	{ OPTION("from-policy", OPTION_FILE), "policy of the asking site" },
 	{ OPTION("to-policy", OPTION_FILE), "policy of the asked site" },
-	{ OPTION("language", OPTION_CHOICE), "of the explanation", "LANGUAGE", "en", .choices = languages },
+	{ OPTION("language", OPTION_CHOICE), "of the explanation", "LANGUAGE", "en",
+	        .choices = languages },
 	{ 0 },
 };
 
 static const struct command policy_commands[] = {
 	{ "check", "Says whether a policy may become active: its text, its version, its tests.", 0,
-		check_options, run_check },
+	        check_options, run_check },
 	{ "test", "Runs the tests inside a policy and shows each.", 0, test_options, run_test },
-	{ "sign", "Seals a policy with its owner's key, after the check.", GROUP_TOKEN, sign_options,
-		run_sign },
+	{ "sign", "Seals a policy with its owner's key, after the check.", GROUP_TOKEN,
+	        sign_options, run_sign },
 	{ "publish", "Activates a sealed policy at the center.", GROUP_CENTER, publish_options,
-		run_publish },
+	        run_publish },
 	{ "show", "Shows a policy.", GROUP_CENTER, show_options, run_show },
 	{ "explain", "Decides a request by policy files alone and says why.", 0, explain_options,
-		run_explain },
+	        run_explain },
 	{ 0 },
 };
 const struct noun noun_policy = { "policy", "what provider and sites allow", policy_commands };

@@ -19,8 +19,8 @@ static int run_add(struct ctl *ctl)
 	bytes = key_spki(owner, &count);
 	base64_add(&spki, bytes, count);
 	return api_do(ctl, "/sites",
-		json_pack("{s:s, s:s, s:s}", "name", ctl_text(ctl, "NAME"), "organization",
-			ctl_text(ctl, "organization"), "owner_spki", buf_text(&spki)));
+	        json_pack("{s:s, s:s, s:s}", "name", ctl_text(ctl, "NAME"), "organization",
+	                ctl_text(ctl, "organization"), "owner_spki", buf_text(&spki)));
 }
 
 static int run_list(struct ctl *ctl)
@@ -31,7 +31,8 @@ static int run_list(struct ctl *ctl)
 static const struct option add_options[] = {
 	{ OPTION("NAME", OPTION_NAME), "its name", .required = true, .operand = true },
 	{ OPTION("organization", OPTION_NAME), "whose site it is", .required = true },
-	{ OPTION("owner", OPTION_FILE), "public key of the site's owner, who signs its policy", .required = true },
+	{ OPTION("owner", OPTION_FILE), "public key of the site's owner, who signs its policy",
+	        .required = true },
 	{ 0 },
 };
 

@@ -37,9 +37,10 @@ static int pin_make(struct ctl *ctl, const char *path, char pin[PIN_BYTES_MAX])
 
 static int need_module(struct ctl *ctl)
 {
-	return ctl->settings.module ? CTL_OK
-				    : ctl_fail(ctl, CTL_USAGE,
-					      "no module is named: give --module, or set SEKISHO_MODULE");
+	return ctl->settings.module
+	               ? CTL_OK
+	               : ctl_fail(ctl, CTL_USAGE,
+	                         "no module is named: give --module, or set SEKISHO_MODULE");
 }
 
 static int run_init(struct ctl *ctl)
@@ -50,8 +51,9 @@ static int run_init(struct ctl *ctl)
 	int r = need_module(ctl);
 
 	if (r == CTL_OK && (!settings->token || !settings->pin_file)) {
-		r = ctl_fail(ctl, CTL_USAGE, "give the new token's label with --token and the file of its "
-					     "PIN with --pin-file");
+		r = ctl_fail(ctl, CTL_USAGE,
+		        "give the new token's label with --token and the file of its "
+		        "PIN with --pin-file");
 	}
 	if (r == CTL_OK) {
 		r = pin_make(ctl, settings->pin_file, pin);
@@ -60,8 +62,8 @@ static int run_init(struct ctl *ctl)
 		r = pin_make(ctl, so_file, so_pin);
 	}
 	if (r == CTL_OK) {
-		r = ctl_token_result(ctl,
-			token_initialize(settings->module, settings->token, so_pin, pin, &ctl->err));
+		r = ctl_token_result(ctl, token_initialize(settings->module, settings->token,
+		                                  so_pin, pin, &ctl->err));
 	}
 	mem_wipe(pin, sizeof(pin));
 	mem_wipe(so_pin, sizeof(so_pin));
@@ -75,10 +77,10 @@ static int run_init(struct ctl *ctl)
 
 static void list_token(void *context, const struct token_about *about)
 {
-	json_array_append_new(context,
-		json_pack("{s:s, s:s, s:s, s:b, s:b}", "token", about->label, "model", about->model,
-			"serial", about->serial, "initialized", about->initialized, "pin_locked",
-			about->pin_locked));
+	json_array_append_new(
+	        context, json_pack("{s:s, s:s, s:s, s:b, s:b}", "token", about->label, "model",
+	                         about->model, "serial", about->serial, "initialized",
+	                         about->initialized, "pin_locked", about->pin_locked));
 }
 
 static json_t *slot_json(struct token *token, const struct token_slot *slot)
@@ -90,11 +92,13 @@ static json_t *slot_json(struct token *token, const struct token_slot *slot)
 	json_t *row;
 
 	hex_print(slot->id, slot->id_bytes, id);
-	row = json_pack("{s:s, s:s, s:b, s:b}", "id", id, "label", slot->label, "key", slot->has_key,
-		"certificate", slot->has_certificate);
-	if (slot->has_key && slot->id_bytes == 1 && token_key_find(token, slot->id[0], &key, NULL) == 0) {
+	row = json_pack("{s:s, s:s, s:b, s:b}", "id", id, "label", slot->label, "key",
+	        slot->has_key, "certificate", slot->has_certificate);
+	if (slot->has_key && slot->id_bytes == 1 &&
+	        token_key_find(token, slot->id[0], &key, NULL) == 0) {
 		spki = token_key_spki(key, &count);
-		json_object_set_new(row, "type", json_string(token_key_type_name(token_key_type(key))));
+		json_object_set_new(
+		        row, "type", json_string(token_key_type_name(token_key_type(key))));
 		json_object_set_new(row, "key_id", json_string(material_key_id(spki, count).text));
 	}
 	return row;
@@ -114,7 +118,7 @@ static int run_list(struct ctl *ctl)
 	}
 	if (!ctl->settings.token) {
 		return ctl_token_result(
-			ctl, token_each(ctl->settings.module, list_token, items, &ctl->err));
+		        ctl, token_each(ctl->settings.module, list_token, items, &ctl->err));
 	}
 	r = material_token(ctl, &token);
 	if (r != CTL_OK) {
@@ -135,7 +139,8 @@ static int run_delete(struct ctl *ctl)
 	int r;
 
 	if (hex_parse(ctl_text(ctl, "id"), &id, 1) != 0) {
-		return ctl_fail(ctl, CTL_USAGE, "--id: must be two hex digits, as \"sekisho token list\" shows");
+		return ctl_fail(ctl, CTL_USAGE,
+		        "--id: must be two hex digits, as \"sekisho token list\" shows");
 	}
 	r = material_token(ctl, &token);
 	if (r != CTL_OK) {
@@ -150,8 +155,10 @@ static int run_delete(struct ctl *ctl)
 }
 
 static const struct option init_options[] = {
-	{ OPTION("so-pin-file", OPTION_FILE), "file with the PIN of the token's security officer; drawn and "
-				      "written if there is none", .required = true },
+	{ OPTION("so-pin-file", OPTION_FILE),
+	        "file with the PIN of the token's security officer; drawn and "
+	        "written if there is none",
+	        .required = true },
 	{ 0 },
 };
 static const struct option delete_options[] = {
@@ -160,12 +167,17 @@ static const struct option delete_options[] = {
 };
 
 static const struct command token_commands[] = {
-	{ "init", "Makes an empty PKCS#11 device into a token with a label and PINs; a PIN file that is "
-		  "missing is written with a PIN drawn by chance.", GROUP_TOKEN, init_options, run_init },
-	{ "list", "Lists the keys and certificates of a token, or without --token the tokens of a module.",
-		GROUP_TOKEN, NULL, run_list },
-	{ "delete", "Destroys the key pair and the certificate of one id.", GROUP_TOKEN, delete_options,
-		run_delete },
+	{ "init",
+	        "Makes an empty PKCS#11 device into a token with a label and PINs; a PIN file that "
+	        "is "
+	        "missing is written with a PIN drawn by chance.",
+	        GROUP_TOKEN, init_options, run_init },
+	{ "list",
+	        "Lists the keys and certificates of a token, or without --token the tokens of a "
+	        "module.",
+	        GROUP_TOKEN, NULL, run_list },
+	{ "delete", "Destroys the key pair and the certificate of one id.", GROUP_TOKEN,
+	        delete_options, run_delete },
 	{ 0 },
 };
 const struct noun noun_token = { "token", "PKCS#11 tokens", token_commands };

@@ -12,9 +12,9 @@ static const char *const outputs[] = { "text", "json", NULL };
 
 const struct option command_common[] = {
 	{ OPTION("output", OPTION_CHOICE), "how the result is written", "text|json", "text",
-		.choices = outputs },
+	        .choices = outputs },
 	{ OPTION("config", OPTION_FILE),
-		"client configuration (else SEKISHO_CONFIG, ~/.config/sekisho/client.conf)" },
+	        "client configuration (else SEKISHO_CONFIG, ~/.config/sekisho/client.conf)" },
 	{ OPTION("help", OPTION_FLAG), "says what the command does and what it takes" },
 	{ 0 },
 };
@@ -22,23 +22,28 @@ const struct option command_common[] = {
 static const struct option token_group[] = {
 	{ OPTION("module", OPTION_FILE), "PKCS#11 module (else SEKISHO_MODULE)" },
 	{ OPTION("token", OPTION_TEXT), "label of the token (else SEKISHO_TOKEN)", "LABEL" },
-	{ OPTION("pin-file", OPTION_FILE), "file with its PIN, not readable by others (else SEKISHO_PIN_FILE)" },
+	{ OPTION("pin-file", OPTION_FILE),
+	        "file with its PIN, not readable by others (else SEKISHO_PIN_FILE)" },
 	{ 0 },
 };
 
 static const struct option center_group[] = {
-	{ OPTION("center", OPTION_TEXT), "the center's host name or address (else SEKISHO_CENTER)", "HOST" },
-	{ OPTION("operator-port", OPTION_COUNT), "its port for operators (else SEKISHO_OPERATOR_PORT)", "PORT",
-		.min = 1, .max = 65535 },
+	{ OPTION("center", OPTION_TEXT), "the center's host name or address (else SEKISHO_CENTER)",
+	        "HOST" },
+	{ OPTION("operator-port", OPTION_COUNT),
+	        "its port for operators (else SEKISHO_OPERATOR_PORT)", "PORT", .min = 1,
+	        .max = 65535 },
 	{ OPTION("root", OPTION_FILE), "the accreditor's root certificate (else SEKISHO_ROOT)" },
-	{ OPTION("token-file", OPTION_FILE), "file with the operator's access token (else SEKISHO_TOKEN_FILE)" },
+	{ OPTION("token-file", OPTION_FILE),
+	        "file with the operator's access token (else SEKISHO_TOKEN_FILE)" },
 	{ 0 },
 };
 
 static const struct option public_group[] = {
-	{ OPTION("center", OPTION_TEXT), "the center's host name or address (else SEKISHO_CENTER)", "HOST" },
-	{ OPTION("public-port", OPTION_COUNT), "its public port (else SEKISHO_PUBLIC_PORT)", "PORT", .min = 1,
-		.max = 65535 },
+	{ OPTION("center", OPTION_TEXT), "the center's host name or address (else SEKISHO_CENTER)",
+	        "HOST" },
+	{ OPTION("public-port", OPTION_COUNT), "its public port (else SEKISHO_PUBLIC_PORT)", "PORT",
+	        .min = 1, .max = 65535 },
 	{ 0 },
 };
 
@@ -68,9 +73,11 @@ const char *ctl_exit_meaning(enum ctl_exit status)
 		[CTL_OK] = "done",
 		[CTL_REFUSED] = "refused or denied; the reason is printed",
 		[CTL_USAGE] = "the command line or the configuration is wrong",
-		[CTL_UNREACHABLE] = "the center or the gateway cannot be reached, or could not answer",
+		[CTL_UNREACHABLE] =
+		        "the center or the gateway cannot be reached, or could not answer",
 		[CTL_NOT_FOUND] = "there is no such thing or no such file",
-		[CTL_TOKEN] = "the PKCS#11 token is missing, refused the PIN, is locked or cannot do it",
+		[CTL_TOKEN] =
+		        "the PKCS#11 token is missing, refused the PIN, is locked or cannot do it",
 		[CTL_FAILED] = "a file cannot be read or written, or something else broke",
 	};
 
@@ -166,8 +173,8 @@ static bool hex_valid(const char *text)
 
 static int wrong(struct err *err, const struct option *option, const char *value, const char *what)
 {
-	return err_set(err, 1, "%s%s: \"%.80s\" is not %s", option->operand ? "" : "--", option->name,
-		value, what);
+	return err_set(err, 1, "%s%s: \"%.80s\" is not %s", option->operand ? "" : "--",
+	        option->name, value, what);
 }
 
 static int check_number(const struct option *option, const char *value, struct err *err)
@@ -178,17 +185,21 @@ static int check_number(const struct option *option, const char *value, struct e
 
 	if (option->type == OPTION_COUNT) {
 		bad = unsigned_parse(value, max, &count) != 0 || count < option->min;
-		return bad ? err_set(err, 1, "--%s: must be a whole number from %llu to %llu, not \"%.80s\"",
-				     option->name, (unsigned long long)option->min,
-				     (unsigned long long)max, value)
-			   : 0;
+		return bad ? err_set(err, 1,
+		                     "--%s: must be a whole number from %llu to %llu, not "
+		                     "\"%.80s\"",
+		                     option->name, (unsigned long long)option->min,
+		                     (unsigned long long)max, value)
+		           : 0;
 	}
 	bad = duration_parse(value, &seconds) != 0 || (uint64_t)seconds < option->min ||
-		(uint64_t)seconds > max;
+	      (uint64_t)seconds > max;
 	return bad ? err_set(err, 1,
-			     "--%s: must be a duration such as 90s, 15m, 2h or 30d%s, not \"%.80s\"",
-			     option->name, option->max ? " within the limits of this command" : "", value)
-		   : 0;
+	                     "--%s: must be a duration such as 90s, 15m, 2h or 30d%s, not "
+	                     "\"%.80s\"",
+	                     option->name, option->max ? " within the limits of this command" : "",
+	                     value)
+	           : 0;
 }
 
 static int check_choice(const struct option *option, const char *value, struct err *err)
@@ -201,8 +212,8 @@ static int check_choice(const struct option *option, const char *value, struct e
 		}
 		buf_add_format(&words, "%s%s", i == 0 ? "" : ", ", option->choices[i]);
 	}
-	return err_set(err, 1, "%s%s: must be one of %s, not \"%.80s\"", option->operand ? "" : "--",
-		option->name, buf_text(&words), value);
+	return err_set(err, 1, "%s%s: must be one of %s, not \"%.80s\"",
+	        option->operand ? "" : "--", option->name, buf_text(&words), value);
 }
 
 static int check_value(const struct option *option, const char *value, struct err *err)
@@ -211,15 +222,16 @@ static int check_value(const struct option *option, const char *value, struct er
 
 	switch (option->type) {
 	case OPTION_TEXT:
-		return plain_line(value) && *value ? 0 : wrong(err, option, value, "one line of text");
+		return plain_line(value) && *value ? 0
+		                                   : wrong(err, option, value, "one line of text");
 	case OPTION_NAME:
 		return name_valid(value) ? 0
-					 : wrong(err, option, value,
-						   "a name (lower-case letters, digits, hyphens)");
+		                         : wrong(err, option, value,
+		                                   "a name (lower-case letters, digits, hyphens)");
 	case OPTION_HOST:
 		return host_ref_parse(value, &ref) == 0
-			? 0
-			: wrong(err, option, value, "a host, written site/host");
+		               ? 0
+		               : wrong(err, option, value, "a host, written site/host");
 	case OPTION_ID:
 		return id_valid(value) ? 0 : wrong(err, option, value, "an id of 26 characters");
 	case OPTION_HEX:
@@ -249,22 +261,23 @@ static int take_value(struct argument *argument, const char *value, struct err *
 		return err_set(err, 1, "--%s is given a second time", option->name);
 	}
 	if (argument->count == ARGUMENT_VALUES_MAX) {
-		return err_set(err, 1, "%s%s is given more than %d times", option->operand ? "" : "--",
-			option->name, ARGUMENT_VALUES_MAX);
+		return err_set(err, 1, "%s%s is given more than %d times",
+		        option->operand ? "" : "--", option->name, ARGUMENT_VALUES_MAX);
 	}
 	argument->values[argument->count++] = value;
 	return 0;
 }
 
 /* "sekisho token init" as far as it is known, for messages. */
-static int unknown(const struct arguments *arguments, struct err *err, const char *what,
-	const char *word)
+static int unknown(
+        const struct arguments *arguments, struct err *err, const char *what, const char *word)
 {
-	return err_set(err, 1, "there is no %s \"%.80s\"; \"sekisho %s%s%s%s--help\" lists what there is",
-		what, word, arguments->noun ? arguments->noun->name : "",
-		arguments->command && arguments->command->verb ? " " : "",
-		arguments->command && arguments->command->verb ? arguments->command->verb : "",
-		arguments->noun ? " " : "");
+	return err_set(err, 1,
+	        "there is no %s \"%.80s\"; \"sekisho %s%s%s%s--help\" lists what there is", what,
+	        word, arguments->noun ? arguments->noun->name : "",
+	        arguments->command && arguments->command->verb ? " " : "",
+	        arguments->command && arguments->command->verb ? arguments->command->verb : "",
+	        arguments->noun ? " " : "");
 }
 
 static struct argument *find_option(struct arguments *arguments, const char *name, size_t count)
@@ -273,7 +286,7 @@ static struct argument *find_option(struct arguments *arguments, const char *nam
 		const struct option *option = arguments->items[i].option;
 
 		if (!option->operand && strlen(option->name) == count &&
-			memcmp(option->name, name, count) == 0) {
+		        memcmp(option->name, name, count) == 0) {
 			return &arguments->items[i];
 		}
 	}
@@ -305,7 +318,7 @@ static int take_option(struct arguments *arguments, int argc, char **argv, int *
 	}
 	if (*at + 1 >= argc) {
 		return err_set(err, 1, "--%s needs a value (%s)", argument->option->name,
-			option_value(argument->option));
+		        option_value(argument->option));
 	}
 	return take_value(argument, argv[++*at], err);
 }
@@ -315,13 +328,15 @@ static int take_operand(struct arguments *arguments, const char *word, struct er
 	for (size_t i = 0; i < arguments->count; i++) {
 		struct argument *argument = &arguments->items[i];
 
-		if (argument->option->operand && (argument->count == 0 || argument->option->repeated)) {
+		if (argument->option->operand &&
+		        (argument->count == 0 || argument->option->repeated)) {
 			return take_value(argument, word, err);
 		}
 	}
-	return err_set(err, 1, "\"%.80s\" is one word too many; \"sekisho %s%s%s --help\" says what is taken",
-		word, arguments->noun->name, arguments->command->verb ? " " : "",
-		arguments->command->verb ? arguments->command->verb : "");
+	return err_set(err, 1,
+	        "\"%.80s\" is one word too many; \"sekisho %s%s%s --help\" says what is taken",
+	        word, arguments->noun->name, arguments->command->verb ? " " : "",
+	        arguments->command->verb ? arguments->command->verb : "");
 }
 
 static void choose_command(struct arguments *arguments, const struct command *command)
@@ -360,7 +375,7 @@ static int take_noun(struct arguments *arguments, const char *word, struct err *
 	}
 	if (!arguments->noun->commands->verb || verb) {
 		choose_command(arguments,
-			verb ? find_verb(arguments->noun, verb) : arguments->noun->commands);
+		        verb ? find_verb(arguments->noun, verb) : arguments->noun->commands);
 	}
 	return 0;
 }
@@ -375,8 +390,9 @@ static int take_word(struct arguments *arguments, const char *word, struct err *
 	if (!arguments->command) {
 		command = find_verb(arguments->noun, word);
 		if (!command) {
-			return err_set(err, 1, "%s has no verb \"%.80s\"; \"sekisho %s --help\" lists them",
-				arguments->noun->name, word, arguments->noun->name);
+			return err_set(err, 1,
+			        "%s has no verb \"%.80s\"; \"sekisho %s --help\" lists them",
+			        arguments->noun->name, word, arguments->noun->name);
 		}
 		choose_command(arguments, command);
 		return 0;
@@ -391,14 +407,15 @@ static int check_complete(const struct arguments *arguments, struct err *err)
 	}
 	if (!arguments->command) {
 		return err_set(err, 1, "%s needs a verb; \"sekisho %s --help\" lists them",
-			arguments->noun->name, arguments->noun->name);
+		        arguments->noun->name, arguments->noun->name);
 	}
 	for (size_t i = 0; i < arguments->count; i++) {
 		const struct argument *argument = &arguments->items[i];
 
 		if (argument->option->required && argument->count == 0) {
-			return err_set(err, 1, "%s%s is missing: %s", argument->option->operand ? "" : "--",
-				argument->option->name, argument->option->help);
+			return err_set(err, 1, "%s%s is missing: %s",
+			        argument->option->operand ? "" : "--", argument->option->name,
+			        argument->option->help);
 		}
 	}
 	return 0;

@@ -1,7 +1,7 @@
 /*
  * The table that the command line is made of. `--help`, the manual pages and shell completion are
- * printed from it and arguments are read by it, so none of them can know a command or an option that
- * the others do not.
+ * printed from it and arguments are read by it, so none of them can know a command or an option
+ * that the others do not.
  *
  *     sekisho NOUN [VERB] [--option VALUE | --option=VALUE | --flag]… [operand]…
  *
@@ -50,13 +50,13 @@ enum option_type {
 struct option {
 	const char *name; /* without the dashes; of an operand: how help shows it */
 	enum option_type type;
-	const char *help;     /* one sentence, or a part of one, without its full stop */
-	const char *value;    /* what stands for the value in help; NULL: by the type */
-	const char *initial;  /* the value when it is not given; NULL: none */
+	const char *help;    /* one sentence, or a part of one, without its full stop */
+	const char *value;   /* what stands for the value in help; NULL: by the type */
+	const char *initial; /* the value when it is not given; NULL: none */
 	bool required;
-	bool repeated;        /* may be given up to ARGUMENT_VALUES_MAX times */
-	bool operand;         /* given by its place, without a name */
-	uint64_t min, max;    /* counts and durations */
+	bool repeated;              /* may be given up to ARGUMENT_VALUES_MAX times */
+	bool operand;               /* given by its place, without a name */
+	uint64_t min, max;          /* counts and durations */
 	const char *const *choices; /* ended by NULL */
 };
 
@@ -123,12 +123,13 @@ struct arguments {
 	size_t count;
 };
 
-/* Reads the command line. With help or version asked for, nothing needs to be complete. Outcome 1: a
- * usage error, err says which and what to do. */
-int arguments_parse(int argc, char **argv, struct arguments *ret_arguments, struct err *err) must_use;
+/* Reads the command line. With help or version asked for, nothing needs to be complete. Outcome 1:
+ * a usage error, err says which and what to do. */
+int arguments_parse(
+        int argc, char **argv, struct arguments *ret_arguments, struct err *err) must_use;
 
-/* The value of an option or operand, its initial value, or NULL. Asking for a name that is not in the
- * command's table is our own mistake. */
+/* The value of an option or operand, its initial value, or NULL. Asking for a name that is not in
+ * the command's table is our own mistake. */
 const char *arguments_text(const struct arguments *arguments, const char *name);
 bool arguments_flag(const struct arguments *arguments, const char *name);
 /* 0 when it was not given and has no initial value. */

@@ -37,8 +37,8 @@ void settings_clear(struct settings *settings);
 /* The sample of client.conf. */
 void settings_print_sample(void);
 
-/* Outcome or fault of base, wire, model, policy, audit, of seals and certificates: > 0 is a refusal,
- * a missing file is CTL_NOT_FOUND. */
+/* Outcome or fault of base, wire, model, policy, audit, of seals and certificates: > 0 is a
+ * refusal, a missing file is CTL_NOT_FOUND. */
 int ctl_result(struct ctl *ctl, int r) must_use;
 /* Of pki/token.h. */
 int ctl_token_result(struct ctl *ctl, int r) must_use;

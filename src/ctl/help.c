@@ -14,7 +14,8 @@ static void print_usage(FILE *file, const struct option *option)
 	} else if (option->type == OPTION_FLAG) {
 		fprintf(file, " [--%s]", option->name);
 	} else {
-		fprintf(file, " %s--%s %s%s%s", open, option->name, option_value(option), close, more);
+		fprintf(file, " %s--%s %s%s%s", open, option->name, option_value(option), close,
+		        more);
 	}
 }
 
@@ -41,8 +42,8 @@ static void help_option(void *context, const struct option *option)
 	char left[80];
 
 	snprintf(left, sizeof(left), "%s%s%s%s", option->operand ? "" : "--", option->name,
-		option->operand || option->type == OPTION_FLAG ? "" : " ",
-		option->operand ? "" : option_value(option));
+	        option->operand || option->type == OPTION_FLAG ? "" : " ",
+	        option->operand ? "" : option_value(option));
 	fprintf(file, "  %-26s %s", left, option->help);
 	if (option->type == OPTION_CHOICE && !text_equal(option->name, "output")) {
 		fputs(": ", file);
@@ -57,7 +58,7 @@ static void help_option(void *context, const struct option *option)
 static void help_command(FILE *file, const struct noun *noun, const struct command *command)
 {
 	fprintf(file, "sekisho %s%s%s", noun->name, command->verb ? " " : "",
-		command->verb ? command->verb : "");
+	        command->verb ? command->verb : "");
 	command_options(command, usage_own, file);
 	fprintf(file, "\n\n%s\n\n", command->help);
 	command_options(command, help_option, file);
@@ -86,20 +87,24 @@ void help_print(FILE *file, const struct noun *noun, const struct command *comma
 		help_noun(file, noun);
 		return;
 	}
-	fputs("sekisho NOUN VERB [option]…\n\nThe command line of operators, sites, makers, issuers and "
+	fputs("sekisho NOUN VERB [option]…\n\nThe command line of operators, sites, makers, "
+	      "issuers and "
 	      "auditors.\n\n",
-		file);
+	        file);
 	for (size_t i = 0; ctl_nouns[i]; i++) {
 		fprintf(file, "  %-14s %s\n", ctl_nouns[i]->name, ctl_nouns[i]->help);
 	}
 	for (const struct alias *alias = ctl_aliases; alias->word; alias++) {
-		fprintf(file, "  %-14s short for \"%s %s\"\n", alias->word, alias->noun, alias->verb);
+		fprintf(file, "  %-14s short for \"%s %s\"\n", alias->word, alias->noun,
+		        alias->verb);
 	}
-	fputs("\n\"sekisho NOUN --help\" lists its verbs, \"sekisho NOUN VERB --help\" says what one takes.\n",
-		file);
+	fputs("\n\"sekisho NOUN --help\" lists its verbs, \"sekisho NOUN VERB --help\" says what "
+	      "one takes.\n",
+	        file);
 }
 
-/* --- manual pages ---------------------------------------------------------------------------------- */
+/* --- manual pages
+ * ---------------------------------------------------------------------------------- */
 
 /* Text for roff: no escape, no request, and hyphens that can be copied. */
 static void roff(FILE *file, const char *text)
@@ -185,7 +190,7 @@ static void man_end(FILE *file)
 	      "SEKISHO_ and the option's name in capitals. SOFTHSM2_CONF is handed on to SoftHSM.\n"
 	      ".SH FILES\n.TP\n~/.config/sekisho/client.conf\nclient configuration; \"sekisho "
 	      "configuration\" prints a sample.\n",
-		file);
+	        file);
 }
 
 void man_print(FILE *file, const struct noun *noun)
@@ -201,7 +206,8 @@ void man_print(FILE *file, const struct noun *noun)
 		roff(file, noun->name);
 	}
 	fputs(" \\- ", file);
-	roff(file, noun ? noun->help : "the command line of a dynamic on-demand VPN for health care");
+	roff(file,
+	        noun ? noun->help : "the command line of a dynamic on-demand VPN for health care");
 	fputs("\n.SH SYNOPSIS\n\\fBsekisho\\fR ", file);
 	roff(file, noun ? noun->name : "NOUN");
 	fputs(noun && !noun->commands->verb ? " [option]...\n" : " VERB [option]...\n", file);
@@ -219,7 +225,8 @@ void man_print(FILE *file, const struct noun *noun)
 	man_end(file);
 }
 
-/* --- completion ------------------------------------------------------------------------------------ */
+/* --- completion
+ * ------------------------------------------------------------------------------------ */
 
 static void complete_option(void *context, const struct option *option)
 {
@@ -275,10 +282,10 @@ void completion_print(FILE *file)
 	      "\tlocal noun=${COMP_WORDS[1]} verb=${COMP_WORDS[2]}\n"
 	      "\t[ \"$COMP_CWORD\" -gt 2 ] || verb=\n"
 	      "\t[ \"$COMP_CWORD\" -gt 1 ] || noun=\n",
-		file);
+	        file);
 	for (const struct alias *alias = ctl_aliases; alias->word; alias++) {
-		fprintf(file, "\t[ \"$noun\" != %s ] || { noun=%s; verb=%s; }\n", alias->word, alias->noun,
-			alias->verb);
+		fprintf(file, "\t[ \"$noun\" != %s ] || { noun=%s; verb=%s; }\n", alias->word,
+		        alias->noun, alias->verb);
 	}
 	fputs("\tcase $noun in\n", file);
 	for (size_t i = 0; ctl_nouns[i]; i++) {
@@ -299,5 +306,5 @@ void completion_print(FILE *file)
 	}
 	fputs("\tesac\n\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n}\n"
 	      "complete -o default -F _sekisho sekisho\n",
-		file);
+	        file);
 }

@@ -11,8 +11,7 @@
 #include "pki/crl.h"
 
 const char *const issue_reasons[] = { "unspecified", "key-compromise", "ca-compromise",
-	"affiliation-changed", "superseded", "cessation", "hold",
-	"privilege-withdrawn", NULL };
+	"affiliation-changed", "superseded", "cessation", "hold", "privilege-withdrawn", NULL };
 
 int issue_csr_key(struct ctl *ctl, const char *path, struct key **ret_key)
 {
@@ -82,7 +81,7 @@ int issue(struct ctl *ctl, struct ca_request *request, unsigned ca_kinds)
 
 	if (r == CTL_OK) {
 		material_validity(issuer.cert, ctl_count(ctl, "days"), &request->not_before_usec,
-			&request->not_after_usec);
+		        &request->not_after_usec);
 		r = ctl_ca_result(ctl, ca_issue(issuer.ca, request, &cert, &ctl->err));
 	}
 	if (r == CTL_OK) {
@@ -92,8 +91,8 @@ int issue(struct ctl *ctl, struct ca_request *request, unsigned ca_kinds)
 	return r;
 }
 
-/* The list as it is, or NULL when there is none yet. One of another CA is refused: its entries would
- * be lost. */
+/* The list as it is, or NULL when there is none yet. One of another CA is refused: its entries
+ * would be lost. */
 static int read_list(struct ctl *ctl, const char *path, const struct cert *ca, struct crl **ret_crl)
 {
 	AUTO_BUF struct buf der = BUF(CRL_DER_BYTES_MAX);
@@ -114,7 +113,7 @@ static int read_list(struct ctl *ctl, const char *path, const struct cert *ca, s
 
 /* Fills the next list's entries; the caller frees. */
 static int next_entries(struct ctl *ctl, const struct crl *old, const char *serial,
-	struct crl_entry **ret_entries, size_t *ret_count)
+        struct crl_entry **ret_entries, size_t *ret_count)
 {
 	size_t count = old ? crl_count(old) : 0;
 	struct crl_entry *entries = mem_new(count + 1, sizeof(*entries)), *added = &entries[count];
@@ -136,7 +135,8 @@ static int next_entries(struct ctl *ctl, const struct crl *old, const char *seri
 		added->serial[i] = (char)tolower((unsigned char)serial[i]);
 	}
 	if (old && crl_find(old, added->serial)) {
-		return ctl_fail(ctl, CTL_REFUSED, "the certificate %s is on the list already", serial);
+		return ctl_fail(
+		        ctl, CTL_REFUSED, "the certificate %s is on the list already", serial);
 	}
 	r = ctl_result(ctl, crl_reason_parse(ctl_text(ctl, "reason"), &added->reason));
 	added->revoked_usec = clock_wall_usec();
@@ -151,7 +151,8 @@ int issue_crl(struct ctl *ctl, unsigned ca_kinds, const char *serial)
 	AUTO_BUF struct buf der = BUF(CRL_DER_BYTES_MAX);
 	struct crl_entry *entries = NULL;
 	struct issuer issuer = { 0 };
-	int64_t now = clock_wall_usec(), next = now + (int64_t)ctl_count(ctl, "days") * 86400 * USEC_PER_SEC;
+	int64_t now = clock_wall_usec(),
+	        next = now + (int64_t)ctl_count(ctl, "days") * 86400 * USEC_PER_SEC;
 	uint64_t number = 0;
 	size_t count = 0;
 	int r = issuer_open(ctl, ctl_text(ctl, "ca"), ca_kinds, &issuer);
@@ -164,8 +165,8 @@ int issue_crl(struct ctl *ctl, unsigned ca_kinds, const char *serial)
 	}
 	if (r == CTL_OK) {
 		number = old ? crl_number(old) + 1 : 1;
-		r = ctl_ca_result(
-			ctl, crl_build(issuer.ca, entries, count, number, now, next, &der, &ctl->err));
+		r = ctl_ca_result(ctl,
+		        crl_build(issuer.ca, entries, count, number, now, next, &der, &ctl->err));
 	}
 	if (r == CTL_OK) {
 		r = material_write(ctl, path, der.bytes, der.count);
@@ -182,8 +183,8 @@ int issue_crl(struct ctl *ctl, unsigned ca_kinds, const char *serial)
 	return r;
 }
 
-int issue_verifier_key(struct ctl *ctl, const char *provider, const uint8_t *spki, size_t count,
-	const char *path)
+int issue_verifier_key(
+        struct ctl *ctl, const char *provider, const uint8_t *spki, size_t count, const char *path)
 {
 	AUTO_STRING char *name = mem_format("%s.%s", provider, CERT_IDENTITY_SUFFIX);
 	AUTO_BUF struct buf text = BUF(1024);
@@ -191,7 +192,8 @@ int issue_verifier_key(struct ctl *ctl, const char *provider, const uint8_t *spk
 
 	/* The key is the end of its SubjectPublicKeyInfo (RFC 8410 4). */
 	if (count < NOTE_PUBLIC_KEY_BYTES ||
-		note_key_make(name, NOTE_SIGNATURE, spki + count - NOTE_PUBLIC_KEY_BYTES, &key) != 0) {
+	        note_key_make(name, NOTE_SIGNATURE, spki + count - NOTE_PUBLIC_KEY_BYTES, &key) !=
+	                0) {
 		return ctl_fail(ctl, CTL_REFUSED, "\"%s\" cannot be the name of a ledger", name);
 	}
 	note_key_print(&key, &text);

@@ -21,4 +21,4 @@ extern const char *const issue_reasons[];
 
 /* Writes the verifier key of a provider's ledger (C2SP signed note) for an Ed25519 key. */
 int issue_verifier_key(struct ctl *ctl, const char *provider, const uint8_t *spki, size_t count,
-	const char *path) must_use;
+        const char *path) must_use;

@@ -1,6 +1,7 @@
 /*
- * `sekisho`: the command line. Reads its arguments by the table, runs one command, prints its result
- * (standard output) or why there is none (standard error), and ends with a documented status.
+ * `sekisho`: the command line. Reads its arguments by the table, runs one command, prints its
+ * result (standard output) or why there is none (standard error), and ends with a documented
+ * status.
  *
  * May touch: the files and tokens it is told of, the center, a gateway's local socket. It keeps no
  * state but what a command is told to write.
@@ -31,14 +32,16 @@ static void print_layers(const json_t *layers, struct buf *out)
 	const json_t *layer;
 	size_t index;
 
-	json_array_foreach(layers, index, layer) {
+	json_array_foreach(layers, index, layer)
+	{
 		const char *name = json_string_value(json_object_get(layer, "layer"));
 		const char *verdict = json_string_value(json_object_get(layer, "verdict"));
 		const char *reason = json_string_value(json_object_get(layer, "reason"));
 		const char *detail = json_string_value(json_object_get(layer, "detail"));
 
-		buf_add_format(out, "  %-16s %-8s %s%s%s\n", name ? name : "", verdict ? verdict : "",
-			reason ? reason : "", detail && *detail ? ": " : "", detail ? detail : "");
+		buf_add_format(out, "  %-16s %-8s %s%s%s\n", name ? name : "",
+		        verdict ? verdict : "", reason ? reason : "", detail && *detail ? ": " : "",
+		        detail ? detail : "");
 	}
 }
 
@@ -52,8 +55,8 @@ static void print_error(const struct ctl *ctl, int status, bool json)
 		AUTO_JSON json_t *object = NULL;
 
 		output_escape(&safe, ctl->err.text, strlen(ctl->err.text), ESCAPE_LINE);
-		object = json_pack("{s:s, s:s, s:i}", "error", buf_text(&safe), "kind", exit_names[status],
-			"exit", status);
+		object = json_pack("{s:s, s:s, s:i}", "error", buf_text(&safe), "kind",
+		        exit_names[status], "exit", status);
 		if (ctl->reason) {
 			json_object_set(object, "reason", ctl->reason);
 		}
@@ -113,7 +116,8 @@ int main(int argc, char **argv)
 	if (r == 0) {
 		status = run(&ctl);
 		/* A check that failed still shows what it found. */
-		if ((status == CTL_OK || status == CTL_REFUSED) && print_result(&ctl, json) != CTL_OK) {
+		if ((status == CTL_OK || status == CTL_REFUSED) &&
+		        print_result(&ctl, json) != CTL_OK) {
 			status = CTL_FAILED;
 			err_set(&ctl.err, 0, "the result could not be written");
 		}

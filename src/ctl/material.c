@@ -25,14 +25,14 @@ static int read_input(struct ctl *ctl, struct buf *out)
 		return ctl_fail(ctl, CTL_FAILED, "standard input: %s", strerror(errno));
 	}
 	return out->overflowed ? ctl_fail(ctl, CTL_REFUSED, "standard input: longer than %zu bytes",
-					 out->count_max)
-			       : CTL_OK;
+	                                 out->count_max)
+	                       : CTL_OK;
 }
 
 int material_read(struct ctl *ctl, const char *path, struct buf *out)
 {
 	return text_equal(path, "-") ? read_input(ctl, out)
-				     : ctl_result(ctl, file_read(path, out, &ctl->err));
+	                             : ctl_result(ctl, file_read(path, out, &ctl->err));
 }
 
 int material_write(struct ctl *ctl, const char *path, const void *bytes, size_t count)
@@ -71,8 +71,9 @@ int material_cert_kind(struct ctl *ctl, const char *path, unsigned kinds, struct
 		return r;
 	}
 	if (!(CERT_SET(cert_kind(cert)) & kinds)) {
-		return ctl_fail(ctl, CTL_REFUSED, "%s: a certificate of kind %s cannot be used here", path,
-			cert_kind_name(cert_kind(cert)));
+		return ctl_fail(ctl, CTL_REFUSED,
+		        "%s: a certificate of kind %s cannot be used here", path,
+		        cert_kind_name(cert_kind(cert)));
 	}
 	r = wrap(ctl, ctl_result(ctl, cert_lint(cert, cert_kind(cert), &ctl->err)), path);
 	if (r == CTL_OK) {
@@ -111,7 +112,8 @@ int material_key(struct ctl *ctl, const char *path, struct key **ret_key)
 		count = spki.count;
 	} else {
 		return ctl_fail(ctl, CTL_REFUSED,
-			"%s: neither a public key nor a certificate nor a request, in PEM or DER", path);
+		        "%s: neither a public key nor a certificate nor a request, in PEM or DER",
+		        path);
 	}
 	return wrap(ctl, ctl_result(ctl, key_parse(own, count, ret_key, &ctl->err)), path);
 }
@@ -140,7 +142,8 @@ int material_csr(struct ctl *ctl, const char *path, struct csr **ret_csr)
 	if (r != CTL_OK) {
 		return r;
 	}
-	return wrap(ctl, ctl_result(ctl, csr_parse(bytes.bytes, bytes.count, ret_csr, &ctl->err)), path);
+	return wrap(ctl, ctl_result(ctl, csr_parse(bytes.bytes, bytes.count, ret_csr, &ctl->err)),
+	        path);
 }
 
 int material_seal(struct ctl *ctl, const char *path, struct buf *out)
@@ -153,8 +156,8 @@ int material_seal(struct ctl *ctl, const char *path, struct buf *out)
 	return r;
 }
 
-static int open_token(struct ctl *ctl, const char *label, const char *pin_file,
-	struct token **ret_token)
+static int open_token(
+        struct ctl *ctl, const char *label, const char *pin_file, struct token **ret_token)
 {
 	AUTO(token) struct token *token = NULL;
 	char pin[PIN_BYTES_MAX];
@@ -180,8 +183,9 @@ static int open_token(struct ctl *ctl, const char *label, const char *pin_file,
 static int need(struct ctl *ctl, const char *value, const char *option, const char *environment)
 {
 	return value ? CTL_OK
-		     : ctl_fail(ctl, CTL_USAGE, "no token is named: give --%s, or set %s or client.conf",
-			       option, environment);
+	             : ctl_fail(ctl, CTL_USAGE,
+	                       "no token is named: give --%s, or set %s or client.conf", option,
+	                       environment);
 }
 
 int material_token(struct ctl *ctl, struct token **ret_token)
@@ -198,16 +202,16 @@ int material_token(struct ctl *ctl, struct token **ret_token)
 	return r == CTL_OK ? open_token(ctl, settings->token, settings->pin_file, ret_token) : r;
 }
 
-int material_token_other(struct ctl *ctl, const char *label, const char *pin_file,
-	struct token **ret_token)
+int material_token_other(
+        struct ctl *ctl, const char *label, const char *pin_file, struct token **ret_token)
 {
 	int r = need(ctl, ctl->settings.module, "module", "SEKISHO_MODULE");
 
 	return r == CTL_OK ? open_token(ctl, label, pin_file, ret_token) : r;
 }
 
-int material_token_key(struct ctl *ctl, struct token *token, const char *label,
-	struct token_key **ret_key)
+int material_token_key(
+        struct ctl *ctl, struct token *token, const char *label, struct token_key **ret_key)
 {
 	return ctl_token_result(ctl, token_key_find_label(token, label, ret_key, &ctl->err));
 }
@@ -238,7 +242,7 @@ static int free_id(struct ctl *ctl, struct token *token, uint8_t *ret_id)
 }
 
 int material_token_key_make(struct ctl *ctl, struct token *token, enum token_key_type type,
-	const char *label, struct token_key **ret_key, bool *ret_made)
+        const char *label, struct token_key **ret_key, bool *ret_made)
 {
 	AUTO(token_key) struct token_key *key = NULL;
 	uint8_t id = 0;
@@ -258,9 +262,10 @@ int material_token_key_make(struct ctl *ctl, struct token *token, enum token_key
 	}
 	if (token_key_type(key) != type) {
 		return ctl_fail(ctl, CTL_REFUSED,
-			"token \"%s\" has a key \"%s\" of type %s, and %s is needed: give another label",
-			token_label(token), label, token_key_type_name(token_key_type(key)),
-			token_key_type_name(type));
+		        "token \"%s\" has a key \"%s\" of type %s, and %s is needed: give another "
+		        "label",
+		        token_label(token), label, token_key_type_name(token_key_type(key)),
+		        token_key_type_name(type));
 	}
 	*ret_key = TAKE(key);
 	return CTL_OK;
@@ -292,15 +297,15 @@ json_t *material_cert_json(const struct cert *cert)
 		json_array_append_new(names, json_string(cert_dns_name(cert, i)));
 	}
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s}", "kind",
-		cert_kind_name(cert_kind(cert)), "serial", cert_serial(cert), "subject",
-		cert_subject(cert), "issuer", cert_issuer(cert), "names", names, "not_before",
-		time_print(cert_not_before_usec(cert)).text, "not_after",
-		time_print(cert_not_after_usec(cert)).text, "key", material_key_id(spki, count).text,
-		"fingerprint", fingerprint);
+	        cert_kind_name(cert_kind(cert)), "serial", cert_serial(cert), "subject",
+	        cert_subject(cert), "issuer", cert_issuer(cert), "names", names, "not_before",
+	        time_print(cert_not_before_usec(cert)).text, "not_after",
+	        time_print(cert_not_after_usec(cert)).text, "key",
+	        material_key_id(spki, count).text, "fingerprint", fingerprint);
 }
 
-void material_validity(const struct cert *issuer, uint64_t days, int64_t *ret_not_before,
-	int64_t *ret_not_after)
+void material_validity(
+        const struct cert *issuer, uint64_t days, int64_t *ret_not_before, int64_t *ret_not_after)
 {
 	int64_t now = clock_wall_usec();
 

@@ -10,11 +10,11 @@
 static size_t decode(const uint8_t *at, size_t left, uint32_t *ret_character)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t count = at[0] < 0x80 ? 1
-		: at[0] >= 0xf0 && at[0] < 0xf5 ? 4
-		: at[0] >= 0xe0 && at[0] < 0xf0 ? 3
-		: at[0] >= 0xc2 && at[0] < 0xe0 ? 2
-						: 0;
+	size_t count = at[0] < 0x80                    ? 1
+	               : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
+	               : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
+	               : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
+	                                               : 0;
 	uint32_t character = count == 1 ? at[0] : count ? at[0] & (0xffU >> (count + 1)) : 0;
 
 	if (count == 0 || count > left) {
@@ -27,7 +27,7 @@ static size_t decode(const uint8_t *at, size_t left, uint32_t *ret_character)
 		character = character << 6 | (at[i] & 0x3f);
 	}
 	if (character < least[count] || character > 0x10ffff ||
-		(character >= 0xd800 && character <= 0xdfff)) {
+	        (character >= 0xd800 && character <= 0xdfff)) {
 		return 0;
 	}
 	*ret_character = character;
@@ -39,10 +39,10 @@ static size_t decode(const uint8_t *at, size_t left, uint32_t *ret_character)
 static bool is_hidden(uint32_t character)
 {
 	return character < 0x20 || (character >= 0x7f && character <= 0x9f) || character == 0xad ||
-		character == 0x61c || (character >= 0x200b && character <= 0x200f) ||
-		(character >= 0x2028 && character <= 0x202e) ||
-		(character >= 0x2060 && character <= 0x206f) || character == 0xfeff ||
-		(character >= 0xfff9 && character <= 0xfffb) || character >= 0xe0000;
+	       character == 0x61c || (character >= 0x200b && character <= 0x200f) ||
+	       (character >= 0x2028 && character <= 0x202e) ||
+	       (character >= 0x2060 && character <= 0x206f) || character == 0xfeff ||
+	       (character >= 0xfff9 && character <= 0xfffb) || character >= 0xe0000;
 }
 
 static void add_hidden(struct buf *out, uint32_t character, enum escape how)
@@ -50,11 +50,14 @@ static void add_hidden(struct buf *out, uint32_t character, enum escape how)
 	if (how == ESCAPE_JSON && character > 0xffff) {
 		character -= 0x10000;
 		buf_add_format(out, "\\u%04x\\u%04x", (unsigned)(0xd800 + (character >> 10)),
-			(unsigned)(0xdc00 + (character & 0x3ff)));
+		        (unsigned)(0xdc00 + (character & 0x3ff)));
 	} else if (how == ESCAPE_JSON || character > 0xff) {
 		buf_add_format(out, "\\u%04x", (unsigned)character);
 	} else if (character == '\n' || character == '\t' || character == '\r') {
-		buf_add_format(out, "\\%c", character == '\n' ? 'n' : character == '\t' ? 't' : 'r');
+		buf_add_format(out, "\\%c",
+		        character == '\n'   ? 'n'
+		        : character == '\t' ? 't'
+		                            : 'r');
 	} else {
 		buf_add_format(out, "\\x%02x", (unsigned)character);
 	}
@@ -90,7 +93,8 @@ size_t output_width(const char *text)
 		used = decode((const uint8_t *)text, left, &character);
 		used = used ? used : 1;
 		/* East Asian wide: from the CJK radicals on, but for the forms of half width. */
-		width += character >= 0x2e80 && !(character >= 0xff61 && character <= 0xffdc) ? 2 : 1;
+		width += character >= 0x2e80 && !(character >= 0xff61 && character <= 0xffdc) ? 2
+		                                                                              : 1;
 	}
 	return width;
 }
@@ -110,7 +114,8 @@ static void add_scalar(struct buf *out, const json_t *value)
 
 	switch (json_typeof(value)) {
 	case JSON_STRING:
-		output_escape(out, json_string_value(value), json_string_length(value), ESCAPE_LINE);
+		output_escape(
+		        out, json_string_value(value), json_string_length(value), ESCAPE_LINE);
 		break;
 	case JSON_INTEGER:
 		buf_add_format(out, "%lld", (long long)json_integer_value(value));
@@ -144,12 +149,14 @@ static void add_inline(struct buf *out, const json_t *value)
 	bool first = true;
 
 	if (json_is_array(value)) {
-		json_array_foreach(value, index, item) {
+		json_array_foreach(value, index, item)
+		{
 			buf_add_text(out, index == 0 ? "" : json_is_object(item) ? "; " : ", ");
 			add_inline(out, item);
 		}
 	} else if (json_is_object(value)) {
-		json_object_foreach((json_t *)value, key, item) {
+		json_object_foreach((json_t *)value, key, item)
+		{
 			buf_add_text(out, first ? "" : " ");
 			output_escape(out, key, strlen(key), ESCAPE_LINE);
 			buf_add_text(out, "=");
@@ -175,8 +182,10 @@ static size_t find_columns(const json_t *rows, const char *columns[TABLE_COLUMNS
 	const char *key;
 	json_t *row, *item;
 
-	json_array_foreach(rows, index, row) {
-		json_object_foreach(row, key, item) {
+	json_array_foreach(rows, index, row)
+	{
+		json_object_foreach(row, key, item)
+		{
 			bool seen = false;
 
 			for (size_t i = 0; i < count; i++) {
@@ -191,7 +200,7 @@ static size_t find_columns(const json_t *rows, const char *columns[TABLE_COLUMNS
 }
 
 static void add_row(struct buf *out, const json_t *row, const char *const *columns, size_t count,
-	size_t *widths, size_t indent)
+        size_t *widths, size_t indent)
 {
 	AUTO_BUF struct buf cell = BUF(OUTPUT_BYTES_MAX);
 
@@ -228,7 +237,8 @@ static void add_table(struct buf *out, const json_t *rows, size_t indent)
 		struct buf *to = turn == 0 ? &unused : out;
 
 		add_row(to, NULL, columns, count, widths, indent);
-		json_array_foreach(rows, index, row) {
+		json_array_foreach(rows, index, row)
+		{
 			add_row(to, row, columns, count, widths, indent);
 		}
 	}
@@ -237,7 +247,7 @@ static void add_table(struct buf *out, const json_t *rows, size_t indent)
 static bool is_table(const json_t *value)
 {
 	return json_is_array(value) && json_array_size(value) > 0 &&
-		json_is_object(json_array_get(value, 0));
+	       json_is_object(json_array_get(value, 0));
 }
 
 static bool is_short(const json_t *value)
@@ -251,7 +261,8 @@ static bool is_short(const json_t *value)
 	if (!json_is_array(value) || is_table(value)) {
 		return false;
 	}
-	json_array_foreach(value, index, item) {
+	json_array_foreach(value, index, item)
+	{
 		if (!is_plain(item)) {
 			return false;
 		}
@@ -266,12 +277,14 @@ static void add_object(struct buf *out, const json_t *object, size_t indent)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)object, key, value) {
+	json_object_foreach((json_t *)object, key, value)
+	{
 		size_t width = is_short(value) ? output_width(key) : 0;
 
 		widest = width > widest ? width : widest;
 	}
-	json_object_foreach((json_t *)object, key, value) {
+	json_object_foreach((json_t *)object, key, value)
+	{
 		size_t width;
 
 		buf_reset(&name);

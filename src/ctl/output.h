@@ -1,7 +1,7 @@
 /*
- * Everything the program writes on a terminal goes through here: whatever a file, a certificate or a
- * peer put into a text, no control byte of it reaches the terminal, and no character that hides or
- * reorders what is seen (Z12).
+ * Everything the program writes on a terminal goes through here: whatever a file, a certificate or
+ * a peer put into a text, no control byte of it reaches the terminal, and no character that hides
+ * or reorders what is seen (Z12).
  *
  * A result is one JSON value. For programs it is printed as it is, for people as lines or a table.
  */
@@ -13,7 +13,8 @@
 #include "wire/json.h"
 
 enum escape {
-	ESCAPE_LINE,  /* control characters, line ends too, as \n, \x1b, \u202e; a backslash as it is */
+	ESCAPE_LINE, /* control characters, line ends too, as \n, \x1b, \u202e; a backslash as it is
+	              */
 	ESCAPE_LINES, /* the same, but line feeds stay: for text that we laid out */
 	ESCAPE_JSON,  /* within JSON text: what JSON lets through, as \u007f */
 };

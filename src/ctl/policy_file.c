@@ -32,13 +32,14 @@ static int take_off_seal(struct ctl *ctl, const void *bytes, size_t count, struc
 	if (r == SEAL_WRONG_TYPE) {
 		ctl->err = (struct err){ 0 };
 		buf_reset(&file->text);
-		r = seal_peek(bytes, count, POLICY_TYP_PROVIDER, &file->text, &file->sealed_by, &ctl->err);
+		r = seal_peek(bytes, count, POLICY_TYP_PROVIDER, &file->text, &file->sealed_by,
+		        &ctl->err);
 	}
 	return r;
 }
 
 int policy_file_parse(struct ctl *ctl, const char *name, const void *bytes, size_t count,
-	struct policy_file *ret_file)
+        struct policy_file *ret_file)
 {
 	struct policy_file *file = ret_file;
 	int r = 0;
@@ -51,14 +52,15 @@ int policy_file_parse(struct ctl *ctl, const char *name, const void *bytes, size
 		buf_add(&file->text, bytes, count);
 		if (file->text.overflowed) {
 			r = err_set(&ctl->err, 1, "longer than a policy may be (%d bytes)",
-				POLICY_TEXT_BYTES_MAX);
+			        POLICY_TEXT_BYTES_MAX);
 		}
 	}
 	if (r == 0 && is_provider_text(buf_text(&file->text))) {
 		r = provider_policy_parse(
-			buf_text(&file->text), file->text.count, &file->provider, &ctl->err);
+		        buf_text(&file->text), file->text.count, &file->provider, &ctl->err);
 	} else if (r == 0) {
-		r = site_policy_parse(buf_text(&file->text), file->text.count, &file->site, &ctl->err);
+		r = site_policy_parse(
+		        buf_text(&file->text), file->text.count, &file->site, &ctl->err);
 	}
 	if (r != 0) {
 		policy_file_clear(file);
@@ -109,14 +111,15 @@ const char *policy_file_owner(const struct policy_file *file)
 
 uint64_t policy_file_version(const struct policy_file *file)
 {
-	return file->site ? site_policy_version(file->site) : provider_policy_version(file->provider);
+	return file->site ? site_policy_version(file->site)
+	                  : provider_policy_version(file->provider);
 }
 
-int policy_file_check(struct ctl *ctl, const struct policy_file *file, uint64_t active_version,
-	const char *path)
+int policy_file_check(
+        struct ctl *ctl, const struct policy_file *file, uint64_t active_version, const char *path)
 {
 	int r = file->site ? site_policy_check(file->site, active_version, &ctl->err)
-			   : provider_policy_check(file->provider, active_version, &ctl->err);
+	                   : provider_policy_check(file->provider, active_version, &ctl->err);
 
 	return r == 0 ? CTL_OK : err_wrap(&ctl->err, ctl_result(ctl, r), "%s", path);
 }

@@ -50,9 +50,10 @@ static const char *given(const struct ctl *ctl, const char *name)
 
 		/* Only the shared options are settings; a command's own one of that name is not. */
 		for (unsigned group = 0; group < GROUP_COUNT; group++) {
-			for (const struct option *option = command_group(group); option->name; option++) {
+			for (const struct option *option = command_group(group); option->name;
+			        option++) {
 				if (argument->option == option && argument->count > 0 &&
-					text_equal(option->name, name)) {
+				        text_equal(option->name, name)) {
 					return argument->values[0];
 				}
 			}
@@ -76,8 +77,8 @@ static int override(struct ctl *ctl, size_t index)
 		return CTL_OK;
 	}
 	if (unsigned_parse(text, sources[index].max, place) != 0 || *(uint64_t *)place == 0) {
-		return ctl_fail(ctl, CTL_USAGE, "%s: \"%.40s\" is not a port", sources[index].environment,
-			text);
+		return ctl_fail(ctl, CTL_USAGE, "%s: \"%.40s\" is not a port",
+		        sources[index].environment, text);
 	}
 	return CTL_OK;
 }

@@ -23,7 +23,7 @@
 #define STREAM_DEADLINE_MSEC 10000
 #define SILENCE_MSEC 30000 /* three heartbeats */
 #define CALL_DEADLINE_MSEC 10000
-#define JOURNAL_DELAY_MSEC 20 /* lets what belongs together go together */
+#define JOURNAL_DELAY_MSEC 200 /* lets what belongs together go together, and a tunnel come up first */
 #define JOURNAL_RETRY_MSEC 2000
 #define REPORT_RETRY_MSEC 500
 #define REPORTS_BYTES_MAX (1 << 20)

@@ -202,18 +202,24 @@ static void print_local(const struct firewall_config *config, struct buf *out)
 	                  "  }\n");
 }
 
-static void print_forward(struct buf *out)
+static void print_forward(const struct firewall_config *config, struct buf *out)
 {
-	buf_add_text(out,
-	        "  chain pre_nat {\n"
-	        "    iifname $TUN dnat to ip daddr map @" FIREWALL_TO_REAL_MAP "\n"
-	        "  }\n"
-	        "  chain post_nat {\n"
-	        "    oifname $TUN snat to ip saddr map @" FIREWALL_TO_SERVICE_MAP "\n"
-	        "  }\n"
+	/* Kernel ESP shows a packet of a tunnel once more on its way out of the WAN interface, before
+	 * it is encrypted: one that will be is none of the guard's. */
+	const char *clear = config->kernel_esp ? "rt ipsec missing " : "";
+
+	buf_add_text(out, "  chain pre_nat {\n"
+	                  "    iifname $TUN dnat to ip daddr map @" FIREWALL_TO_REAL_MAP "\n"
+	                  "  }\n"
+	                  "  chain post_nat {\n"
+	                  "    oifname $TUN snat to ip saddr map @" FIREWALL_TO_SERVICE_MAP "\n"
+	                  "  }\n");
+	buf_add_format(out,
 	        "  chain guard {\n"
-	        "    oifname $WAN ip daddr $SVC counter name c_guard drop\n"
-	        "    oifname $WAN ip saddr $SVC counter name c_guard drop\n"
+	        "    oifname $WAN ip daddr $SVC %scounter name c_guard drop\n"
+	        "    oifname $WAN ip saddr $SVC %scounter name c_guard drop\n",
+	        clear, clear);
+	buf_add_text(out,
 	        "    oifname $TUN ip saddr != $SVC counter name c_guard drop\n"
 	        "  }\n"
 	        "  chain forw {\n"
@@ -266,7 +272,7 @@ int firewall_print(const struct firewall_config *config, struct buf *out, struct
 	print_frame(config, out);
 	buf_add_format(out, "table ip %s {\n", config->table);
 	print_raw(config, out);
-	print_forward(out);
+	print_forward(config, out);
 	print_local(config, out);
 	buf_add_text(out, "}\n");
 	print_ipv6(config, out);

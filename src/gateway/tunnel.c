@@ -193,8 +193,9 @@ void tunnel_go(struct tunnel_machine *machine, const char *id, struct moment now
 			"go: there is no such live connection");
 		return;
 	}
-	turn_report_again(&turn, tunnel);
 	if (tunnel->go) {
+		/* Sent again: the center misses a report. The first one shows that it has "armed". */
+		turn_report_again(&turn, tunnel);
 		return;
 	}
 	tunnel->go = true;

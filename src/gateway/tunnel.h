@@ -10,7 +10,8 @@
  *   2  a grant is accepted only if the own site's active policy permits it (protocol.md 1.3);
  *   3  a closed id never opens again, and nothing outlives its lease or its grant's end, whatever
  *      the wall clock does (both are counted on the monotonic clock once accepted);
- *   4  each effect comes after its TUNNEL_RECORD, which must be durable before the next action;
+ *   4  each effect comes after its TUNNEL_RECORD, which must be durable before the next action. The
+ *      report "armed" is none, it opens nothing: its record follows it;
  *   7  every input that is refused leaves a record with its reason, and nothing else.
  *
  * The shell's part of the contract:

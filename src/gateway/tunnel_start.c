@@ -328,15 +328,15 @@ void tunnel_reconcile(struct tunnel_machine *machine, const struct tunnel_found 
 {
 	struct turn turn = { machine, now, actions };
 
+	/* Elements first: what is closed below is still in the list that was made before. */
+	if (found->elements_known) {
+		compare_elements(&turn, found);
+	}
 	if (found->children_known) {
 		compare_children(&turn, found);
 	}
-	if (!found->elements_known) {
-		return;
-	}
-	if (!machine->compared &&
+	if (found->elements_known && !machine->compared &&
 		(found->children_known || now.monotonic_usec >= machine->recall_deadline)) {
 		settle_all(&turn, found);
 	}
-	compare_elements(&turn, found);
 }

@@ -286,9 +286,10 @@ void turn_arm(struct turn *turn, struct tunnel *tunnel)
 	tunnel->state = TUNNEL_ARMED;
 	tunnel->load_tag = 0;
 	tunnel->retry_at = turn->now.monotonic_usec;
+	/* The report first: it permits nothing, and the record is written while it is on its way. */
+	turn_report(turn, TUNNEL_REPORT_ARMED, tunnel->grant.id.text, "");
 	turn_record_push(turn, "connection.armed", tunnel->grant.id.text,
 		turn_record_new(turn, "connection.armed", tunnel->grant.id.text, NULL));
-	turn_report(turn, TUNNEL_REPORT_ARMED, tunnel->grant.id.text, "");
 	if (tunnel->child_up || SIM_BUG(open_early)) {
 		turn_open(turn, tunnel);
 	} else if (tunnel->go) {

@@ -21,6 +21,7 @@ struct channel {
 	channel_closed *closed;
 	void *context;
 	struct buf in, out;
+	bool held;  /* by channel_hold() */
 	bool *gone; /* set when the channel was freed in one of its own callbacks */
 };
 
@@ -190,8 +191,18 @@ int channel_send(
 	print_head(head, type, tag, payload_bytes);
 	buf_add(&channel->out, head, sizeof(head));
 	buf_add(&channel->out, payload, payload_bytes);
-	flush_out(channel);
+	if (!channel->held) {
+		flush_out(channel);
+	}
 	return 0;
+}
+
+void channel_hold(struct channel *channel, bool hold)
+{
+	channel->held = hold;
+	if (!hold && channel->watch && channel->out.count > 0) {
+		flush_out(channel);
+	}
 }
 
 static int wait_for(int fd, short events, int64_t until_usec)

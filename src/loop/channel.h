@@ -30,6 +30,10 @@ struct channel *channel_free(struct channel *channel);
 int channel_send(struct channel *channel, uint16_t type, uint32_t tag, const void *payload,
 	size_t payload_bytes) must_use;
 
+/* While held, messages are only queued; letting go sends them in one write. Each write may hand the
+ * processor to the reader, so what belongs together is sent together. */
+void channel_hold(struct channel *channel, bool hold);
+
 /* For processes that ask and wait (core asks signer): sends one message on a blocking socket and
  * reads the reply with the same tag, at the latest after `deadline_msec` (else fault -ETIMEDOUT).
  * `reply` receives the payload. */

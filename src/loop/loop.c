@@ -24,6 +24,7 @@ struct loop_fd {
 	int fd;
 	loop_fd_handler *handler;
 	void *context;
+	uint32_t events;
 	bool dead;
 	struct loop_fd *next_dead;
 };
@@ -121,7 +122,8 @@ int loop_watch(struct loop *loop, int fd, uint32_t events, loop_fd_handler *hand
 	struct loop_fd *watch = mem_new(1, sizeof(*watch));
 	struct epoll_event event = { .events = events, .data.ptr = watch };
 
-	*watch = (struct loop_fd){ .loop = loop, .fd = fd, .handler = handler, .context = context };
+	*watch = (struct loop_fd){ .loop = loop, .fd = fd, .handler = handler, .context = context,
+		.events = events };
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
 		int fault = -errno;
 
@@ -136,6 +138,10 @@ void loop_watch_events(struct loop_fd *watch, uint32_t events)
 {
 	struct epoll_event event = { .events = events, .data.ptr = watch };
 
+	if (watch->events == events) {
+		return;
+	}
+	watch->events = events;
 	assert_always(epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event) == 0);
 }
 

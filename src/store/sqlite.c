@@ -23,71 +23,75 @@ static const char *const sql[SQL_COUNT] = {
 	[SQL_OPERATOR_LIST] = "SELECT * FROM operators WHERE name > ? ORDER BY name LIMIT ?",
 	[SQL_ORGANIZATION_PUT] = "INSERT OR REPLACE INTO organizations VALUES (?, ?, ?, ?)",
 	[SQL_ORGANIZATION_GET] = "SELECT * FROM organizations WHERE name = ?",
-	[SQL_ORGANIZATION_LIST] = "SELECT * FROM organizations WHERE name > ? ORDER BY name LIMIT ?",
+	[SQL_ORGANIZATION_LIST] =
+	        "SELECT * FROM organizations WHERE name > ? ORDER BY name LIMIT ?",
 	[SQL_SITE_PUT] = "INSERT OR REPLACE INTO sites VALUES (?, ?, ?, ?)",
 	[SQL_SITE_GET] = "SELECT * FROM sites WHERE name = ?",
 	[SQL_SITE_LIST] = "SELECT * FROM sites WHERE name > ? ORDER BY name LIMIT ?",
 	[SQL_STATEMENT_PUT] = "INSERT INTO statements VALUES (?, ?, ?, ?, ?)",
 	[SQL_STATEMENT_LIST] =
-		"SELECT * FROM statements s WHERE seq = (SELECT max(seq) FROM statements t"
-		" WHERE t.role = s.role AND t.id = s.id) ORDER BY role, id",
+	        "SELECT * FROM statements s WHERE seq = (SELECT max(seq) FROM statements t"
+	        " WHERE t.role = s.role AND t.id = s.id) ORDER BY role, id",
 	[SQL_POLICY_PUT] = "INSERT INTO policies VALUES (?, ?, ?, ?, ?)",
 	[SQL_POLICY_GET] = "SELECT * FROM policies WHERE kind = ? AND owner = ?"
-					   " ORDER BY version DESC LIMIT 1",
+	                   " ORDER BY version DESC LIMIT 1",
 	[SQL_POLICY_LIST] = "SELECT * FROM policies p WHERE kind = ? AND version ="
-						" (SELECT max(version) FROM policies q WHERE q.kind = p.kind"
-						" AND q.owner = p.owner) ORDER BY owner",
+	                    " (SELECT max(version) FROM policies q WHERE q.kind = p.kind"
+	                    " AND q.owner = p.owner) ORDER BY owner",
 	[SQL_PROCEDURE_PUT] = "INSERT INTO procedures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-						  " ON CONFLICT (gateway) DO UPDATE SET site = excluded.site,"
-						  " maker = excluded.maker, steps = excluded.steps,"
-						  " device_serial = excluded.device_serial,"
-						  " information = excluded.information,"
-						  " device_certificate = excluded.device_certificate,"
-						  " device_fingerprint = excluded.device_fingerprint",
+	                      " ON CONFLICT (gateway) DO UPDATE SET site = excluded.site,"
+	                      " maker = excluded.maker, steps = excluded.steps,"
+	                      " device_serial = excluded.device_serial,"
+	                      " information = excluded.information,"
+	                      " device_certificate = excluded.device_certificate,"
+	                      " device_fingerprint = excluded.device_fingerprint",
 	[SQL_PROCEDURE_GET] = "SELECT * FROM procedures WHERE gateway = ?",
 	[SQL_PROCEDURE_GET_DEVICE] = "SELECT * FROM procedures WHERE device_fingerprint = ?",
-	[SQL_PROCEDURE_GET_SERIAL] =
-		"SELECT * FROM procedures WHERE maker = ? AND device_serial = ? AND device_serial <> ''",
-	[SQL_PROCEDURE_LIST] = "SELECT * FROM procedures WHERE gateway > ? ORDER BY gateway LIMIT ?",
+	[SQL_PROCEDURE_GET_SERIAL] = "SELECT * FROM procedures WHERE maker = ? AND device_serial = "
+	                             "? AND device_serial <> ''",
+	[SQL_PROCEDURE_LIST] =
+	        "SELECT * FROM procedures WHERE gateway > ? ORDER BY gateway LIMIT ?",
 	[SQL_PROCEDURE_LIST_SITE] =
-		"SELECT * FROM procedures WHERE site = ? AND gateway > ? ORDER BY gateway LIMIT ?",
+	        "SELECT * FROM procedures WHERE site = ? AND gateway > ? ORDER BY gateway LIMIT ?",
 	[SQL_PROCEDURE_LIST_MAKER] =
-		"SELECT * FROM procedures WHERE maker = ? AND gateway > ? ORDER BY gateway LIMIT ?",
+	        "SELECT * FROM procedures WHERE maker = ? AND gateway > ? ORDER BY gateway LIMIT ?",
 	[SQL_STEP_PUT] = "INSERT INTO procedure_steps VALUES (?, ?, ?, ?, ?)",
 	[SQL_STEP_LIST] = "SELECT * FROM procedure_steps WHERE gateway = ? ORDER BY step",
-	[SQL_ENROLMENT_PUT] = "INSERT OR REPLACE INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[SQL_ENROLMENT_PUT] =
+	        "INSERT OR REPLACE INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[SQL_ENROLMENT_GET] = "SELECT * FROM enrolments WHERE id = ?",
 	[SQL_ENROLMENT_GET_GATEWAY] =
-		"SELECT * FROM enrolments WHERE gateway = ? ORDER BY id DESC LIMIT 1",
+	        "SELECT * FROM enrolments WHERE gateway = ? ORDER BY id DESC LIMIT 1",
 	[SQL_ENROLMENT_LIST] = "SELECT * FROM enrolments WHERE id > ? ORDER BY id LIMIT ?",
 	[SQL_CERTIFICATE_PUT] =
-		"INSERT OR REPLACE INTO certificates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	        "INSERT OR REPLACE INTO certificates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[SQL_CERTIFICATE_GET] = "SELECT * FROM certificates WHERE tier = ? AND serial = ?",
 	[SQL_CERTIFICATE_GET_GATEWAY] =
-		"SELECT * FROM certificates WHERE tier = ? AND gateway = ? AND revoked_usec = 0"
-		" ORDER BY not_after_usec DESC LIMIT 1",
+	        "SELECT * FROM certificates WHERE tier = ? AND gateway = ? AND revoked_usec = 0"
+	        " ORDER BY not_after_usec DESC LIMIT 1",
 	[SQL_CERTIFICATE_GET_KEY] = "SELECT * FROM certificates WHERE key_hash = ? LIMIT 1",
 	[SQL_CERTIFICATE_LIST] =
-		"SELECT * FROM certificates WHERE tier = ? AND serial > ? ORDER BY serial LIMIT ?",
+	        "SELECT * FROM certificates WHERE tier = ? AND serial > ? ORDER BY serial LIMIT ?",
 	[SQL_CERTIFICATE_LIST_REVOKED] =
-		"SELECT * FROM certificates WHERE tier = ? AND revoked_usec > 0 ORDER BY serial",
+	        "SELECT * FROM certificates WHERE tier = ? AND revoked_usec > 0 ORDER BY serial",
 	[SQL_CRL_PUT] = "INSERT OR REPLACE INTO crls VALUES (?, ?, ?, ?, ?)",
 	[SQL_CRL_GET] = "SELECT * FROM crls WHERE tier = ?",
 	[SQL_CONNECTION_PUT] = "INSERT OR REPLACE INTO connections VALUES"
-						   " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	                       " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[SQL_CONNECTION_GET] = "SELECT * FROM connections WHERE id = ?",
 	[SQL_CONNECTION_LIST] = "SELECT * FROM connections WHERE id < ? ORDER BY id DESC LIMIT ?",
 	[SQL_CONNECTION_LIST_SITE] =
-		"SELECT * FROM connections WHERE id IN (SELECT id FROM connections"
-		" WHERE initiator_site = ?1 UNION SELECT id FROM connections WHERE responder_site = ?1)"
-		" AND id < ?2 ORDER BY id DESC LIMIT ?3",
+	        "SELECT * FROM connections WHERE id IN (SELECT id FROM connections"
+	        " WHERE initiator_site = ?1 UNION SELECT id FROM connections WHERE responder_site "
+	        "= ?1)"
+	        " AND id < ?2 ORDER BY id DESC LIMIT ?3",
 	[SQL_CONNECTION_LIST_LIVE] = "SELECT * FROM connections WHERE live = 1 ORDER BY id",
 	[SQL_CONNECTION_NUMBER] = "SELECT ifnull(max(number), 0) FROM connections",
 	[SQL_JOURNAL_PUT] = "INSERT OR REPLACE INTO journals VALUES (?, ?, ?)",
 	[SQL_JOURNAL_GET] = "SELECT * FROM journals WHERE gateway = ?",
 	[SQL_JOURNAL_RECORD_PUT] = "INSERT INTO journal_records VALUES (?, ?, ?)",
 	[SQL_JOURNAL_RECORD_LIST] =
-		"SELECT * FROM journal_records WHERE gateway = ? AND seq >= ? ORDER BY seq LIMIT ?",
+	        "SELECT * FROM journal_records WHERE gateway = ? AND seq >= ? ORDER BY seq LIMIT ?",
 	[SQL_LEAF_APPEND] = "INSERT INTO leaves VALUES (?, ?)",
 	[SQL_LEAF_COUNT] = "SELECT ifnull(max(leaf) + 1, 0) FROM leaves",
 	[SQL_LEAF_LIST] = "SELECT * FROM leaves WHERE leaf >= ? ORDER BY leaf LIMIT ?",
@@ -110,7 +114,7 @@ static int run_text(struct database *database, const char *text, struct err *err
 {
 	if (sqlite3_exec(database->handle, text, NULL, NULL, NULL) != SQLITE_OK) {
 		return err_set(err, FAULT(-EIO), "the database refused a step of its set-up: %s",
-			sqlite3_errmsg(database->handle));
+		        sqlite3_errmsg(database->handle));
 	}
 	return 0;
 }
@@ -121,8 +125,8 @@ static int read_version(struct database *database, unsigned *ret_version)
 	int r = -EIO;
 
 	if (sqlite3_prepare_v2(database->handle, "PRAGMA user_version", -1, &statement, NULL) ==
-			SQLITE_OK &&
-		sqlite3_step(statement) == SQLITE_ROW) {
+	                SQLITE_OK &&
+	        sqlite3_step(statement) == SQLITE_ROW) {
 		*ret_version = (unsigned)sqlite3_column_int(statement, 0);
 		r = 0;
 	}
@@ -130,24 +134,27 @@ static int read_version(struct database *database, unsigned *ret_version)
 	return r == 0 ? 0 : FAULT(r);
 }
 
-/* Each schema file and its number are one transaction: killed at any statement, the migration starts
- * again from the schema before it (F38). */
+/* Each schema file and its number are one transaction: killed at any statement, the migration
+ * starts again from the schema before it (F38). */
 static int migrate(struct database *database, struct err *err)
 {
 	unsigned version = 0;
 	int r = read_version(database, &version);
 
 	if (r < 0) {
-		return err_set(err, r, "the file is not a database: %s", sqlite3_errmsg(database->handle));
+		return err_set(
+		        err, r, "the file is not a database: %s", sqlite3_errmsg(database->handle));
 	}
 	if (version > STORE_SCHEMA_VERSION) {
 		return err_set(err, STORE_NEWER,
-			"the database has schema %u and this program knows %u: start the newer program",
-			version, STORE_SCHEMA_VERSION);
+		        "the database has schema %u and this program knows %u: start the newer "
+		        "program",
+		        version, STORE_SCHEMA_VERSION);
 	}
 	for (; version < STORE_SCHEMA_VERSION; version++) {
-		AUTO_STRING char *text = mem_format("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %u;\nCOMMIT;",
-			store_schema[version], version + 1);
+		AUTO_STRING char *text =
+		        mem_format("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %u;\nCOMMIT;",
+		                store_schema[version], version + 1);
 
 		r = run_text(database, text, err);
 		if (r < 0) {
@@ -161,22 +168,24 @@ int database_open(const char *path, struct database **ret_database, struct err *
 {
 	struct database *database = mem_new(1, sizeof(*database));
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-		SQLITE_OPEN_EXRESCODE;
+	            SQLITE_OPEN_EXRESCODE;
 	mode_t before = umask(0077);
 	int r;
 
 	r = sqlite3_open_v2(path, &database->handle, flags, NULL);
 	if (r != SQLITE_OK) {
 		r = err_set(err, FAULT(-EIO), "cannot open the database %s: %s", path,
-			database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(r));
+		        database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(r));
 	} else {
 		sqlite3_db_config(database->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		sqlite3_db_config(database->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 		/* FULL: NORMAL loses acknowledged rows in a power cut (reliability: 123 to 833). */
 		r = run_text(database,
-			"PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-			"PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 2000; PRAGMA temp_store = MEMORY;",
-			err);
+		        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA "
+		        "synchronous = FULL;"
+		        "PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 2000; PRAGMA "
+		        "temp_store = MEMORY;",
+		        err);
 	}
 	if (r == 0) {
 		r = migrate(database, err);
@@ -211,8 +220,8 @@ bool database_in_transaction(const struct database *database)
 static int prepare(struct database *database, enum statement_name name, sqlite3_stmt **ret)
 {
 	if (!database->statements[name]) {
-		int r = sqlite3_prepare_v3(database->handle, sql[name], -1, SQLITE_PREPARE_PERSISTENT,
-			&database->statements[name], NULL);
+		int r = sqlite3_prepare_v3(database->handle, sql[name], -1,
+		        SQLITE_PREPARE_PERSISTENT, &database->statements[name], NULL);
 
 		if (r != SQLITE_OK) {
 			return database_fault(database, r, sql[name]);
@@ -277,7 +286,7 @@ static int bind_row(sqlite3_stmt *statement, const struct column *columns, const
 			break;
 		case COLUMN_BYTES:
 			r = bind_bytes(statement, place, ((const struct buf *)field)->bytes,
-				((const struct buf *)field)->count);
+			        ((const struct buf *)field)->count);
 			break;
 		case COLUMN_END:
 			break;
@@ -298,9 +307,9 @@ static int read_row(sqlite3_stmt *statement, const struct column *columns, void 
 			*(int64_t *)field = sqlite3_column_int64(statement, place);
 			continue;
 		}
-		bytes = columns->type == COLUMN_CHARS || columns->type == COLUMN_TEXT ?
-			(const void *)sqlite3_column_text(statement, place) :
-			sqlite3_column_blob(statement, place);
+		bytes = columns->type == COLUMN_CHARS || columns->type == COLUMN_TEXT
+		                ? (const void *)sqlite3_column_text(statement, place)
+		                : sqlite3_column_blob(statement, place);
 		count = (size_t)sqlite3_column_bytes(statement, place);
 		switch (columns->type) {
 		case COLUMN_CHARS:
@@ -343,7 +352,8 @@ void row_clear(const struct column *columns, void *row)
 		} else if (columns->type == COLUMN_NUMBER) {
 			*(int64_t *)field = 0;
 		} else {
-			memset(field, 0, columns->type == COLUMN_HASH ? STORE_HASH_BYTES : columns->bytes);
+			memset(field, 0,
+			        columns->type == COLUMN_HASH ? STORE_HASH_BYTES : columns->bytes);
 		}
 	}
 }
@@ -367,8 +377,8 @@ int database_run(struct database *database, enum statement_name name, const stru
 	return r < 0 ? r : run_prepared(database, name, bind_values(statement, values));
 }
 
-int database_put(struct database *database, enum statement_name name,
-	const struct column *columns, const void *row)
+int database_put(struct database *database, enum statement_name name, const struct column *columns,
+        const void *row)
 {
 	sqlite3_stmt *statement;
 	int r = prepare(database, name, &statement);
@@ -377,7 +387,7 @@ int database_put(struct database *database, enum statement_name name,
 }
 
 int database_get(struct database *database, enum statement_name name, const struct value *values,
-	const struct column *columns, void *row)
+        const struct column *columns, void *row)
 {
 	sqlite3_stmt *statement;
 	int r = prepare(database, name, &statement);
@@ -404,9 +414,10 @@ int database_get(struct database *database, enum statement_name name, const stru
 }
 
 int database_list(struct database *database, enum statement_name name, const struct value *values,
-	const struct column *columns, void *row, store_each *each, void *context)
+        const struct column *columns, void *row, store_each *each, void *context)
 {
-	/* Its own statement, so that a callback can run the same list or any other function here. */
+	/* Its own statement, so that a callback can run the same list or any other function here.
+	 */
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(database->handle, sql[name], -1, &statement, NULL);
 	int r = 0;

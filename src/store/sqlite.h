@@ -110,16 +110,16 @@ struct database *database_free(struct database *database);
 bool database_in_transaction(const struct database *database);
 
 /* Runs a statement that answers with no row. */
-int database_run(struct database *database, enum statement_name name,
-	const struct value *values) must_use;
+int database_run(
+        struct database *database, enum statement_name name, const struct value *values) must_use;
 /* The same, with a row's columns as its parameters. */
-int database_put(struct database *database, enum statement_name name,
-	const struct column *columns, const void *row) must_use;
+int database_put(struct database *database, enum statement_name name, const struct column *columns,
+        const void *row) must_use;
 /* The first row into `row` (overwritten). Outcome 1: none. */
 int database_get(struct database *database, enum statement_name name, const struct value *values,
-	const struct column *columns, void *row) must_use;
+        const struct column *columns, void *row) must_use;
 /* Every row, one after the other, in `row`, which is given up after each call. */
 int database_list(struct database *database, enum statement_name name, const struct value *values,
-	const struct column *columns, void *row, store_each *each, void *context) must_use;
+        const struct column *columns, void *row, store_each *each, void *context) must_use;
 
 void row_clear(const struct column *columns, void *row);

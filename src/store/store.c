@@ -16,17 +16,35 @@ struct store {
 	char *checkpoint_path;
 };
 
-#define ROW_NUMBER(type, field) { COLUMN_NUMBER, offsetof(struct type, field), 0 }
+#define ROW_NUMBER(type, field)                                                                    \
+	{                                                                                          \
+		COLUMN_NUMBER, offsetof(struct type, field), 0                                     \
+	}
 #define ROW_CHARS(type, field)                                                                     \
-	{ COLUMN_CHARS, offsetof(struct type, field), sizeof(((struct type *)0)->field) }
-#define ROW_TEXT(type, field) { COLUMN_TEXT, offsetof(struct type, field), 0 }
-#define ROW_HASH(type, field) { COLUMN_HASH, offsetof(struct type, field), 0 }
-#define ROW_BYTES(type, field) { COLUMN_BYTES, offsetof(struct type, field), 0 }
-#define ROW_END { COLUMN_END, 0, 0 }
+	{                                                                                          \
+		COLUMN_CHARS, offsetof(struct type, field), sizeof(((struct type *)0)->field)      \
+	}
+#define ROW_TEXT(type, field)                                                                      \
+	{                                                                                          \
+		COLUMN_TEXT, offsetof(struct type, field), 0                                       \
+	}
+#define ROW_HASH(type, field)                                                                      \
+	{                                                                                          \
+		COLUMN_HASH, offsetof(struct type, field), 0                                       \
+	}
+#define ROW_BYTES(type, field)                                                                     \
+	{                                                                                          \
+		COLUMN_BYTES, offsetof(struct type, field), 0                                      \
+	}
+#define ROW_END                                                                                    \
+	{                                                                                          \
+		COLUMN_END, 0, 0                                                                   \
+	}
 
 static const struct column operator_columns[] = { ROW_CHARS(store_operator, name),
 	ROW_HASH(store_operator, token_hash), ROW_CHARS(store_operator, roles),
-	ROW_NUMBER(store_operator, created_usec), ROW_NUMBER(store_operator, expires_usec), ROW_END };
+	ROW_NUMBER(store_operator, created_usec), ROW_NUMBER(store_operator, expires_usec),
+	ROW_END };
 
 static const struct column organization_columns[] = { ROW_CHARS(store_organization, name),
 	ROW_CHARS(store_organization, kind), ROW_CHARS(store_organization, title),
@@ -41,8 +59,8 @@ static const struct column statement_columns[] = { ROW_CHARS(store_statement, ro
 	ROW_TEXT(store_statement, text), ROW_NUMBER(store_statement, received_usec), ROW_END };
 
 static const struct column policy_columns[] = { ROW_CHARS(store_policy, kind),
-	ROW_CHARS(store_policy, owner), ROW_NUMBER(store_policy, version), ROW_TEXT(store_policy, text),
-	ROW_NUMBER(store_policy, received_usec), ROW_END };
+	ROW_CHARS(store_policy, owner), ROW_NUMBER(store_policy, version),
+	ROW_TEXT(store_policy, text), ROW_NUMBER(store_policy, received_usec), ROW_END };
 
 static const struct column procedure_columns[] = { ROW_CHARS(store_procedure, gateway),
 	ROW_CHARS(store_procedure, site), ROW_CHARS(store_procedure, maker),
@@ -58,17 +76,16 @@ static const struct column step_columns[] = { ROW_CHARS(store_step, gateway),
 static const struct column enrolment_columns[] = { ROW_CHARS(store_enrolment, id),
 	ROW_CHARS(store_enrolment, gateway), ROW_BYTES(store_enrolment, csr),
 	ROW_HASH(store_enrolment, csr_hash), ROW_BYTES(store_enrolment, tbs),
-	ROW_CHARS(store_enrolment, state),
-	ROW_NUMBER(store_enrolment, created_usec), ROW_NUMBER(store_enrolment, decided_usec),
-	ROW_CHARS(store_enrolment, decided_by), ROW_CHARS(store_enrolment, certificate_serial),
-	ROW_END };
+	ROW_CHARS(store_enrolment, state), ROW_NUMBER(store_enrolment, created_usec),
+	ROW_NUMBER(store_enrolment, decided_usec), ROW_CHARS(store_enrolment, decided_by),
+	ROW_CHARS(store_enrolment, certificate_serial), ROW_END };
 
 static const struct column certificate_columns[] = { ROW_NUMBER(store_certificate, tier),
 	ROW_CHARS(store_certificate, serial), ROW_CHARS(store_certificate, gateway),
 	ROW_BYTES(store_certificate, der), ROW_HASH(store_certificate, key_hash),
-	ROW_NUMBER(store_certificate, not_before_usec), ROW_NUMBER(store_certificate, not_after_usec),
-	ROW_NUMBER(store_certificate, revoked_usec), ROW_NUMBER(store_certificate, reason),
-	ROW_NUMBER(store_certificate, leaf), ROW_END };
+	ROW_NUMBER(store_certificate, not_before_usec),
+	ROW_NUMBER(store_certificate, not_after_usec), ROW_NUMBER(store_certificate, revoked_usec),
+	ROW_NUMBER(store_certificate, reason), ROW_NUMBER(store_certificate, leaf), ROW_END };
 
 static const struct column crl_columns[] = { ROW_NUMBER(store_crl, tier),
 	ROW_NUMBER(store_crl, number), ROW_BYTES(store_crl, der),
@@ -132,7 +149,7 @@ static int read_note(const char *note, uint64_t *ret_size, struct hash *ret_root
 	size = strsep(&rest, "\n");
 	text = strsep(&rest, "\n");
 	if (!size || !text || unsigned_parse(size, INT64_MAX, ret_size) != 0 ||
-		base64_parse(text, strlen(text), &root) != 0 || root.count != HASH_BYTES) {
+	        base64_parse(text, strlen(text), &root) != 0 || root.count != HASH_BYTES) {
 		return 1;
 	}
 	memcpy(ret_root->bytes, root.bytes, HASH_BYTES);
@@ -156,15 +173,18 @@ static int check_published(struct store *store, struct err *err)
 	}
 	if (file_read(store->checkpoint_path, &note, err) < 0) {
 		/* A database without a checkpoint has published none. */
-		return r == 1 ? 0 :
-						err_set(err, STORE_BEHIND,
-							"%s is missing: without the copy of the newest published checkpoint it "
-							"cannot be told whether this database is older than what was published; "
-							"restore the file",
-							store->checkpoint_path);
+		return r == 1 ? 0
+		              : err_set(err, STORE_BEHIND,
+		                        "%s is missing: without the copy of the newest published "
+		                        "checkpoint it "
+		                        "cannot be told whether this database is older than what "
+		                        "was published; "
+		                        "restore the file",
+		                        store->checkpoint_path);
 	}
 	if (read_note(buf_text(&note), &size, &published) != 0) {
-		return err_set(err, STORE_BEHIND, "%s does not hold a checkpoint", store->checkpoint_path);
+		return err_set(
+		        err, STORE_BEHIND, "%s does not hold a checkpoint", store->checkpoint_path);
 	}
 	r = store_leaf_count(store, &count);
 	if (r < 0) {
@@ -172,9 +192,11 @@ static int check_published(struct store *store, struct err *err)
 	}
 	if (count < size) {
 		return err_set(err, STORE_BEHIND,
-			"the database has %llu ledger records, but a checkpoint of %llu was published (%s): it is "
-			"an older copy; restore the newest one",
-			(unsigned long long)count, (unsigned long long)size, store->checkpoint_path);
+		        "the database has %llu ledger records, but a checkpoint of %llu was "
+		        "published (%s): it is "
+		        "an older copy; restore the newest one",
+		        (unsigned long long)count, (unsigned long long)size,
+		        store->checkpoint_path);
 	}
 	r = merkle_root_at(&nodes, size, &own, err);
 	if (r < 0) {
@@ -182,14 +204,15 @@ static int check_published(struct store *store, struct err *err)
 	}
 	if (!hash_equal(&own, &published)) {
 		return err_set(err, STORE_BEHIND,
-			"the first %llu ledger records are not those of the published checkpoint (%s)",
-			(unsigned long long)size, store->checkpoint_path);
+		        "the first %llu ledger records are not those of the published checkpoint "
+		        "(%s)",
+		        (unsigned long long)size, store->checkpoint_path);
 	}
 	return 0;
 }
 
 int store_open(
-	const char *path, const char *checkpoint_path, struct store **ret_store, struct err *err)
+        const char *path, const char *checkpoint_path, struct store **ret_store, struct err *err)
 {
 	struct store *store = mem_new(1, sizeof(*store));
 	int r;
@@ -241,7 +264,7 @@ bool store_in_transaction(const struct store *store)
 int store_counter_get(struct store *store, const char *name, uint64_t *ret_value)
 {
 	int r = database_get(
-		store->database, SQL_COUNTER_GET, VALUES(TEXT(name)), number_columns, ret_value);
+	        store->database, SQL_COUNTER_GET, VALUES(TEXT(name)), number_columns, ret_value);
 
 	if (r == 1) {
 		*ret_value = 0;
@@ -262,14 +285,14 @@ int store_operator_put(struct store *store, const struct store_operator *row)
 int store_operator_get(struct store *store, const char *name, struct store_operator *row)
 {
 	return database_get(
-		store->database, SQL_OPERATOR_GET, VALUES(TEXT(name)), operator_columns, row);
+	        store->database, SQL_OPERATOR_GET, VALUES(TEXT(name)), operator_columns, row);
 }
 
 int store_operator_get_token(
-	struct store *store, const uint8_t hash[STORE_HASH_BYTES], struct store_operator *row)
+        struct store *store, const uint8_t hash[STORE_HASH_BYTES], struct store_operator *row)
 {
 	return database_get(store->database, SQL_OPERATOR_GET_TOKEN,
-		VALUES(BYTES(hash, STORE_HASH_BYTES)), operator_columns, row);
+	        VALUES(BYTES(hash, STORE_HASH_BYTES)), operator_columns, row);
 }
 
 int store_operator_delete(struct store *store, const char *name)
@@ -278,12 +301,12 @@ int store_operator_delete(struct store *store, const char *name)
 }
 
 int store_operator_list(
-	struct store *store, const char *after, uint64_t limit, store_each *each, void *context)
+        struct store *store, const char *after, uint64_t limit, store_each *each, void *context)
 {
 	struct store_operator row = { 0 };
 
 	return database_list(store->database, SQL_OPERATOR_LIST, VALUES(TEXT(after), NUMBER(limit)),
-		operator_columns, &row, each, context);
+	        operator_columns, &row, each, context);
 }
 
 int store_organization_put(struct store *store, const struct store_organization *row)
@@ -293,17 +316,17 @@ int store_organization_put(struct store *store, const struct store_organization 
 
 int store_organization_get(struct store *store, const char *name, struct store_organization *row)
 {
-	return database_get(
-		store->database, SQL_ORGANIZATION_GET, VALUES(TEXT(name)), organization_columns, row);
+	return database_get(store->database, SQL_ORGANIZATION_GET, VALUES(TEXT(name)),
+	        organization_columns, row);
 }
 
 int store_organization_list(
-	struct store *store, const char *after, uint64_t limit, store_each *each, void *context)
+        struct store *store, const char *after, uint64_t limit, store_each *each, void *context)
 {
 	struct store_organization row = { 0 };
 
 	return database_list(store->database, SQL_ORGANIZATION_LIST,
-		VALUES(TEXT(after), NUMBER(limit)), organization_columns, &row, each, context);
+	        VALUES(TEXT(after), NUMBER(limit)), organization_columns, &row, each, context);
 }
 
 int store_site_put(struct store *store, const struct store_site *row)
@@ -317,12 +340,12 @@ int store_site_get(struct store *store, const char *name, struct store_site *row
 }
 
 int store_site_list(
-	struct store *store, const char *after, uint64_t limit, store_each *each, void *context)
+        struct store *store, const char *after, uint64_t limit, store_each *each, void *context)
 {
 	struct store_site row = { 0 };
 
 	return database_list(store->database, SQL_SITE_LIST, VALUES(TEXT(after), NUMBER(limit)),
-		site_columns, &row, each, context);
+	        site_columns, &row, each, context);
 }
 
 int store_statement_put(struct store *store, const struct store_statement *row)
@@ -334,8 +357,8 @@ int store_statement_list(struct store *store, store_each *each, void *context)
 {
 	struct store_statement row = { 0 };
 
-	return database_list(store->database, SQL_STATEMENT_LIST, NO_VALUES, statement_columns, &row,
-		each, context);
+	return database_list(store->database, SQL_STATEMENT_LIST, NO_VALUES, statement_columns,
+	        &row, each, context);
 }
 
 int store_policy_put(struct store *store, const struct store_policy *row)
@@ -344,18 +367,18 @@ int store_policy_put(struct store *store, const struct store_policy *row)
 }
 
 int store_policy_get(
-	struct store *store, const char *kind, const char *owner, struct store_policy *row)
+        struct store *store, const char *kind, const char *owner, struct store_policy *row)
 {
 	return database_get(store->database, SQL_POLICY_GET, VALUES(TEXT(kind), TEXT(owner)),
-		policy_columns, row);
+	        policy_columns, row);
 }
 
 int store_policy_list(struct store *store, const char *kind, store_each *each, void *context)
 {
 	struct store_policy row = { 0 };
 
-	return database_list(store->database, SQL_POLICY_LIST, VALUES(TEXT(kind)), policy_columns, &row,
-		each, context);
+	return database_list(store->database, SQL_POLICY_LIST, VALUES(TEXT(kind)), policy_columns,
+	        &row, each, context);
 }
 
 int store_procedure_put(struct store *store, const struct store_procedure *row)
@@ -366,36 +389,36 @@ int store_procedure_put(struct store *store, const struct store_procedure *row)
 int store_procedure_get(struct store *store, const char *gateway, struct store_procedure *row)
 {
 	return database_get(
-		store->database, SQL_PROCEDURE_GET, VALUES(TEXT(gateway)), procedure_columns, row);
+	        store->database, SQL_PROCEDURE_GET, VALUES(TEXT(gateway)), procedure_columns, row);
 }
 
-int store_procedure_get_device(
-	struct store *store, const uint8_t fingerprint[STORE_HASH_BYTES], struct store_procedure *row)
+int store_procedure_get_device(struct store *store, const uint8_t fingerprint[STORE_HASH_BYTES],
+        struct store_procedure *row)
 {
 	return database_get(store->database, SQL_PROCEDURE_GET_DEVICE,
-		VALUES(BYTES(fingerprint, STORE_HASH_BYTES)), procedure_columns, row);
+	        VALUES(BYTES(fingerprint, STORE_HASH_BYTES)), procedure_columns, row);
 }
 
 int store_procedure_get_serial(
-	struct store *store, const char *maker, const char *serial, struct store_procedure *row)
+        struct store *store, const char *maker, const char *serial, struct store_procedure *row)
 {
 	return database_get(store->database, SQL_PROCEDURE_GET_SERIAL,
-		VALUES(TEXT(maker), TEXT(serial)), procedure_columns, row);
+	        VALUES(TEXT(maker), TEXT(serial)), procedure_columns, row);
 }
 
 int store_procedure_list(struct store *store, const char *site, const char *maker,
-	const char *after, uint64_t limit, store_each *each, void *context)
+        const char *after, uint64_t limit, store_each *each, void *context)
 {
 	struct store_procedure row = { 0 };
 
 	if (!site && !maker) {
 		return database_list(store->database, SQL_PROCEDURE_LIST,
-			VALUES(TEXT(after), NUMBER(limit)), procedure_columns, &row, each, context);
+		        VALUES(TEXT(after), NUMBER(limit)), procedure_columns, &row, each, context);
 	}
 	return database_list(store->database,
-		site ? SQL_PROCEDURE_LIST_SITE : SQL_PROCEDURE_LIST_MAKER,
-		VALUES(TEXT(site ? site : maker), TEXT(after), NUMBER(limit)), procedure_columns, &row, each,
-		context);
+	        site ? SQL_PROCEDURE_LIST_SITE : SQL_PROCEDURE_LIST_MAKER,
+	        VALUES(TEXT(site ? site : maker), TEXT(after), NUMBER(limit)), procedure_columns,
+	        &row, each, context);
 }
 
 int store_step_put(struct store *store, const struct store_step *row)
@@ -407,8 +430,8 @@ int store_step_list(struct store *store, const char *gateway, store_each *each, 
 {
 	struct store_step row = { 0 };
 
-	return database_list(store->database, SQL_STEP_LIST, VALUES(TEXT(gateway)), step_columns, &row,
-		each, context);
+	return database_list(store->database, SQL_STEP_LIST, VALUES(TEXT(gateway)), step_columns,
+	        &row, each, context);
 }
 
 int store_enrolment_put(struct store *store, const struct store_enrolment *row)
@@ -419,23 +442,23 @@ int store_enrolment_put(struct store *store, const struct store_enrolment *row)
 int store_enrolment_get(struct store *store, const char *id, struct store_enrolment *row)
 {
 	return database_get(
-		store->database, SQL_ENROLMENT_GET, VALUES(TEXT(id)), enrolment_columns, row);
+	        store->database, SQL_ENROLMENT_GET, VALUES(TEXT(id)), enrolment_columns, row);
 }
 
 int store_enrolment_get_gateway(
-	struct store *store, const char *gateway, struct store_enrolment *row)
+        struct store *store, const char *gateway, struct store_enrolment *row)
 {
-	return database_get(
-		store->database, SQL_ENROLMENT_GET_GATEWAY, VALUES(TEXT(gateway)), enrolment_columns, row);
+	return database_get(store->database, SQL_ENROLMENT_GET_GATEWAY, VALUES(TEXT(gateway)),
+	        enrolment_columns, row);
 }
 
 int store_enrolment_list(
-	struct store *store, const char *after, uint64_t limit, store_each *each, void *context)
+        struct store *store, const char *after, uint64_t limit, store_each *each, void *context)
 {
 	struct store_enrolment row = { 0 };
 
-	return database_list(store->database, SQL_ENROLMENT_LIST, VALUES(TEXT(after), NUMBER(limit)),
-		enrolment_columns, &row, each, context);
+	return database_list(store->database, SQL_ENROLMENT_LIST,
+	        VALUES(TEXT(after), NUMBER(limit)), enrolment_columns, &row, each, context);
 }
 
 int store_certificate_put(struct store *store, const struct store_certificate *row)
@@ -444,42 +467,43 @@ int store_certificate_put(struct store *store, const struct store_certificate *r
 }
 
 int store_certificate_get(
-	struct store *store, uint64_t tier, const char *serial, struct store_certificate *row)
+        struct store *store, uint64_t tier, const char *serial, struct store_certificate *row)
 {
-	return database_get(store->database, SQL_CERTIFICATE_GET, VALUES(NUMBER(tier), TEXT(serial)),
-		certificate_columns, row);
+	return database_get(store->database, SQL_CERTIFICATE_GET,
+	        VALUES(NUMBER(tier), TEXT(serial)), certificate_columns, row);
 }
 
 int store_certificate_get_gateway(
-	struct store *store, uint64_t tier, const char *gateway, struct store_certificate *row)
+        struct store *store, uint64_t tier, const char *gateway, struct store_certificate *row)
 {
 	return database_get(store->database, SQL_CERTIFICATE_GET_GATEWAY,
-		VALUES(NUMBER(tier), TEXT(gateway)), certificate_columns, row);
+	        VALUES(NUMBER(tier), TEXT(gateway)), certificate_columns, row);
 }
 
 int store_certificate_get_key(struct store *store, const uint8_t key_hash[STORE_HASH_BYTES],
-	struct store_certificate *row)
+        struct store_certificate *row)
 {
 	return database_get(store->database, SQL_CERTIFICATE_GET_KEY,
-		VALUES(BYTES(key_hash, STORE_HASH_BYTES)), certificate_columns, row);
+	        VALUES(BYTES(key_hash, STORE_HASH_BYTES)), certificate_columns, row);
 }
 
 int store_certificate_list(struct store *store, uint64_t tier, const char *after, uint64_t limit,
-	store_each *each, void *context)
+        store_each *each, void *context)
 {
 	struct store_certificate row = { 0 };
 
 	return database_list(store->database, SQL_CERTIFICATE_LIST,
-		VALUES(NUMBER(tier), TEXT(after), NUMBER(limit)), certificate_columns, &row, each, context);
+	        VALUES(NUMBER(tier), TEXT(after), NUMBER(limit)), certificate_columns, &row, each,
+	        context);
 }
 
 int store_certificate_list_revoked(
-	struct store *store, uint64_t tier, store_each *each, void *context)
+        struct store *store, uint64_t tier, store_each *each, void *context)
 {
 	struct store_certificate row = { 0 };
 
 	return database_list(store->database, SQL_CERTIFICATE_LIST_REVOKED, VALUES(NUMBER(tier)),
-		certificate_columns, &row, each, context);
+	        certificate_columns, &row, each, context);
 }
 
 int store_crl_put(struct store *store, const struct store_crl *row)
@@ -500,11 +524,11 @@ int store_connection_put(struct store *store, const struct store_connection *row
 int store_connection_get(struct store *store, const char *id, struct store_connection *row)
 {
 	return database_get(
-		store->database, SQL_CONNECTION_GET, VALUES(TEXT(id)), connection_columns, row);
+	        store->database, SQL_CONNECTION_GET, VALUES(TEXT(id)), connection_columns, row);
 }
 
-int store_connection_list(struct store *store, const char *site, const char *before,
-	uint64_t limit, store_each *each, void *context)
+int store_connection_list(struct store *store, const char *site, const char *before, uint64_t limit,
+        store_each *each, void *context)
 {
 	struct store_connection row = { 0 };
 
@@ -514,24 +538,26 @@ int store_connection_list(struct store *store, const char *site, const char *bef
 	}
 	if (!site) {
 		return database_list(store->database, SQL_CONNECTION_LIST,
-			VALUES(TEXT(before), NUMBER(limit)), connection_columns, &row, each, context);
+		        VALUES(TEXT(before), NUMBER(limit)), connection_columns, &row, each,
+		        context);
 	}
 	return database_list(store->database, SQL_CONNECTION_LIST_SITE,
-		VALUES(TEXT(site), TEXT(before), NUMBER(limit)), connection_columns, &row, each, context);
+	        VALUES(TEXT(site), TEXT(before), NUMBER(limit)), connection_columns, &row, each,
+	        context);
 }
 
 int store_connection_list_live(struct store *store, store_each *each, void *context)
 {
 	struct store_connection row = { 0 };
 
-	return database_list(store->database, SQL_CONNECTION_LIST_LIVE, NO_VALUES, connection_columns,
-		&row, each, context);
+	return database_list(store->database, SQL_CONNECTION_LIST_LIVE, NO_VALUES,
+	        connection_columns, &row, each, context);
 }
 
 int store_connection_number(struct store *store, uint64_t *ret_number)
 {
 	return database_get(
-		store->database, SQL_CONNECTION_NUMBER, NO_VALUES, number_columns, ret_number);
+	        store->database, SQL_CONNECTION_NUMBER, NO_VALUES, number_columns, ret_number);
 }
 
 int store_journal_put(struct store *store, const struct store_journal *row)
@@ -542,7 +568,7 @@ int store_journal_put(struct store *store, const struct store_journal *row)
 int store_journal_get(struct store *store, const char *gateway, struct store_journal *row)
 {
 	return database_get(
-		store->database, SQL_JOURNAL_GET, VALUES(TEXT(gateway)), journal_columns, row);
+	        store->database, SQL_JOURNAL_GET, VALUES(TEXT(gateway)), journal_columns, row);
 }
 
 int store_journal_record_put(struct store *store, const struct store_journal_record *row)
@@ -551,13 +577,13 @@ int store_journal_record_put(struct store *store, const struct store_journal_rec
 }
 
 int store_journal_record_list(struct store *store, const char *gateway, uint64_t from,
-	uint64_t limit, store_each *each, void *context)
+        uint64_t limit, store_each *each, void *context)
 {
 	struct store_journal_record row = { 0 };
 
 	return database_list(store->database, SQL_JOURNAL_RECORD_LIST,
-		VALUES(TEXT(gateway), NUMBER(from), NUMBER(limit)), journal_record_columns, &row, each,
-		context);
+	        VALUES(TEXT(gateway), NUMBER(from), NUMBER(limit)), journal_record_columns, &row,
+	        each, context);
 }
 
 int store_leaf_append(struct store *store, uint64_t leaf, const void *bytes, size_t count)
@@ -570,11 +596,11 @@ int store_leaf_append(struct store *store, uint64_t leaf, const void *bytes, siz
 	}
 	if (leaf != next) {
 		log_error("ledger: leaf %llu cannot follow %llu", (unsigned long long)leaf,
-			(unsigned long long)next);
+		        (unsigned long long)next);
 		return FAULT(-EBADMSG);
 	}
 	return database_run(
-		store->database, SQL_LEAF_APPEND, VALUES(NUMBER(leaf), BYTES(bytes, count)));
+	        store->database, SQL_LEAF_APPEND, VALUES(NUMBER(leaf), BYTES(bytes, count)));
 }
 
 int store_leaf_count(struct store *store, uint64_t *ret_count)
@@ -583,36 +609,37 @@ int store_leaf_count(struct store *store, uint64_t *ret_count)
 }
 
 int store_leaf_list(
-	struct store *store, uint64_t from, uint64_t limit, store_each *each, void *context)
+        struct store *store, uint64_t from, uint64_t limit, store_each *each, void *context)
 {
 	struct store_leaf row = { 0 };
 
 	return database_list(store->database, SQL_LEAF_LIST, VALUES(NUMBER(from), NUMBER(limit)),
-		leaf_columns, &row, each, context);
+	        leaf_columns, &row, each, context);
 }
 
 static int node_get(
-	void *context, unsigned level, uint64_t index, struct hash *ret_hash, struct err *err)
+        void *context, unsigned level, uint64_t index, struct hash *ret_hash, struct err *err)
 {
 	struct store *store = context;
 	int r = database_get(store->database, SQL_NODE_GET, VALUES(NUMBER(level), NUMBER(index)),
-		hash_columns, ret_hash->bytes);
+	        hash_columns, ret_hash->bytes);
 
-	return r == 0 ? 0 :
-					err_set(err, FAULT(r < 0 ? r : -ENODATA), "ledger node %u/%llu cannot be read", level,
-						(unsigned long long)index);
+	return r == 0 ? 0
+	              : err_set(err, FAULT(r < 0 ? r : -ENODATA),
+	                        "ledger node %u/%llu cannot be read", level,
+	                        (unsigned long long)index);
 }
 
 static int node_put(
-	void *context, unsigned level, uint64_t index, const struct hash *hash, struct err *err)
+        void *context, unsigned level, uint64_t index, const struct hash *hash, struct err *err)
 {
 	struct store *store = context;
 	int r = database_run(store->database, SQL_NODE_PUT,
-		VALUES(NUMBER(level), NUMBER(index), BYTES(hash->bytes, HASH_BYTES)));
+	        VALUES(NUMBER(level), NUMBER(index), BYTES(hash->bytes, HASH_BYTES)));
 
-	return r == 0 ? 0 :
-					err_set(err, FAULT(r), "ledger node %u/%llu cannot be written", level,
-						(unsigned long long)index);
+	return r == 0 ? 0
+	              : err_set(err, FAULT(r), "ledger node %u/%llu cannot be written", level,
+	                        (unsigned long long)index);
 }
 
 struct merkle_store store_merkle(struct store *store)
@@ -635,5 +662,5 @@ int store_checkpoint_put(struct store *store, const struct store_checkpoint *row
 int store_checkpoint_get(struct store *store, struct store_checkpoint *row)
 {
 	return database_get(
-		store->database, SQL_CHECKPOINT_GET, NO_VALUES, checkpoint_columns, row);
+	        store->database, SQL_CHECKPOINT_GET, NO_VALUES, checkpoint_columns, row);
 }

@@ -2,16 +2,18 @@
  * The center's memory: one SQLite file that only the core process opens.
  *
  * Everything the core decides is written in one transaction with its ledger leaf (promise 4). A
- * caller opens a transaction, makes its changes and commits; what it sends out waits for the commit.
- * A caller checks before it writes: there is no way back from a change but to end the process.
+ * caller opens a transaction, makes its changes and commits; what it sends out waits for the
+ * commit. A caller checks before it writes: there is no way back from a change but to end the
+ * process.
  *
  * Rows are structs with names in fixed fields and longer values owned by the struct; a row is given
  * up with store_row_clear(). Lists call back once a row, in order of the key, after the given key
- * (cursor paging); a row is borrowed for that call; returning anything but 0 ends the list with that
- * result.
+ * (cursor paging); a row is borrowed for that call; returning anything but 0 ends the list with
+ * that result.
  *
- * Outcome 1 of every _get: there is no such row. Everything else that can go wrong is a fault, and a
- * fault in here ends the process: a database that cannot be trusted decides nothing (promise 7, F06).
+ * Outcome 1 of every _get: there is no such row. Everything else that can go wrong is a fault, and
+ * a fault in here ends the process: a database that cannot be trusted decides nothing (promise 7,
+ * F06).
  */
 #pragma once
 
@@ -38,11 +40,11 @@ enum store_outcome {
 	STORE_BEHIND = 2, /* older than a checkpoint this center has published (R3, F35) */
 };
 
-/* Opens or makes the database and brings its schema up to date. `checkpoint_path` is the file outside
- * the database that holds a copy of the newest published checkpoint; it must exist when the database
- * has one and must not be ahead of it. Outcomes above; err says what to do. */
+/* Opens or makes the database and brings its schema up to date. `checkpoint_path` is the file
+ * outside the database that holds a copy of the newest published checkpoint; it must exist when the
+ * database has one and must not be ahead of it. Outcomes above; err says what to do. */
 int store_open(const char *path, const char *checkpoint_path, struct store **ret_store,
-	struct err *err) must_use;
+        struct err *err) must_use;
 struct store *store_free(struct store *store);
 
 int store_begin(struct store *store) must_use;
@@ -94,8 +96,8 @@ struct store_policy {
 struct store_procedure {
 	char gateway[NAME_BYTES_MAX + 1];
 	char site[NAME_BYTES_MAX + 1];
-	char maker[NAME_BYTES_MAX + 1]; /* "" before step b */
-	uint64_t steps;                 /* bit n is step n; 0 is a, 11 is l */
+	char maker[NAME_BYTES_MAX + 1];               /* "" before step b */
+	uint64_t steps;                               /* bit n is step n; 0 is a, 11 is l */
 	char device_serial[STORE_TEXT_BYTES_MAX + 1]; /* of the box, from the device information */
 	char *information;                            /* the JWS of step c */
 	struct buf device_certificate;                /* DER, step d */
@@ -153,7 +155,7 @@ struct store_connection {
 	uint64_t live; /* 1 until it is closed */
 	char by[NAME_BYTES_MAX + 1];
 	char reason[STORE_REASON_BYTES_MAX + 1];
-	char *grant; /* the payload, canonical JSON */
+	char *grant;   /* the payload, canonical JSON */
 	uint64_t leaf; /* of the newest record about it */
 };
 
@@ -211,21 +213,21 @@ typedef int store_each(void *context, const void *row);
 int store_operator_put(struct store *store, const struct store_operator *row) must_use;
 int store_operator_get(struct store *store, const char *name, struct store_operator *row) must_use;
 int store_operator_get_token(struct store *store, const uint8_t hash[STORE_HASH_BYTES],
-	struct store_operator *row) must_use;
+        struct store_operator *row) must_use;
 int store_operator_delete(struct store *store, const char *name) must_use;
 int store_operator_list(struct store *store, const char *after, uint64_t limit, store_each *each,
-	void *context) must_use;
+        void *context) must_use;
 
 int store_organization_put(struct store *store, const struct store_organization *row) must_use;
 int store_organization_get(
-	struct store *store, const char *name, struct store_organization *row) must_use;
+        struct store *store, const char *name, struct store_organization *row) must_use;
 int store_organization_list(struct store *store, const char *after, uint64_t limit,
-	store_each *each, void *context) must_use;
+        store_each *each, void *context) must_use;
 
 int store_site_put(struct store *store, const struct store_site *row) must_use;
 int store_site_get(struct store *store, const char *name, struct store_site *row) must_use;
 int store_site_list(struct store *store, const char *after, uint64_t limit, store_each *each,
-	void *context) must_use;
+        void *context) must_use;
 
 int store_statement_put(struct store *store, const struct store_statement *row) must_use;
 /* The newest statement of every role and id. */
@@ -234,75 +236,73 @@ int store_statement_list(struct store *store, store_each *each, void *context) m
 int store_policy_put(struct store *store, const struct store_policy *row) must_use;
 /* The active one: the highest version. */
 int store_policy_get(struct store *store, const char *kind, const char *owner,
-	struct store_policy *row) must_use;
+        struct store_policy *row) must_use;
 /* The active one of every owner. */
-int store_policy_list(struct store *store, const char *kind, store_each *each,
-	void *context) must_use;
+int store_policy_list(
+        struct store *store, const char *kind, store_each *each, void *context) must_use;
 
 int store_procedure_put(struct store *store, const struct store_procedure *row) must_use;
 int store_procedure_get(
-	struct store *store, const char *gateway, struct store_procedure *row) must_use;
+        struct store *store, const char *gateway, struct store_procedure *row) must_use;
 /* By the SHA-256 of the device certificate: which gateway is this box. */
 int store_procedure_get_device(struct store *store, const uint8_t fingerprint[STORE_HASH_BYTES],
-	struct store_procedure *row) must_use;
+        struct store_procedure *row) must_use;
 /* By maker and the serial printed on the box. */
 int store_procedure_get_serial(struct store *store, const char *maker, const char *serial,
-	struct store_procedure *row) must_use;
+        struct store_procedure *row) must_use;
 /* `site` and `maker` limit the list when they are not NULL. */
 int store_procedure_list(struct store *store, const char *site, const char *maker,
-	const char *after, uint64_t limit, store_each *each, void *context) must_use;
+        const char *after, uint64_t limit, store_each *each, void *context) must_use;
 int store_step_put(struct store *store, const struct store_step *row) must_use;
 int store_step_list(
-	struct store *store, const char *gateway, store_each *each, void *context) must_use;
+        struct store *store, const char *gateway, store_each *each, void *context) must_use;
 
 int store_enrolment_put(struct store *store, const struct store_enrolment *row) must_use;
-int store_enrolment_get(
-	struct store *store, const char *id, struct store_enrolment *row) must_use;
+int store_enrolment_get(struct store *store, const char *id, struct store_enrolment *row) must_use;
 /* The newest of a gateway. */
 int store_enrolment_get_gateway(
-	struct store *store, const char *gateway, struct store_enrolment *row) must_use;
+        struct store *store, const char *gateway, struct store_enrolment *row) must_use;
 int store_enrolment_list(struct store *store, const char *after, uint64_t limit, store_each *each,
-	void *context) must_use;
+        void *context) must_use;
 
 int store_certificate_put(struct store *store, const struct store_certificate *row) must_use;
 int store_certificate_get(struct store *store, uint64_t tier, const char *serial,
-	struct store_certificate *row) must_use;
+        struct store_certificate *row) must_use;
 /* The newest of a gateway that is not revoked. */
 int store_certificate_get_gateway(struct store *store, uint64_t tier, const char *gateway,
-	struct store_certificate *row) must_use;
+        struct store_certificate *row) must_use;
 /* Any certificate over this public key. */
 int store_certificate_get_key(struct store *store, const uint8_t key_hash[STORE_HASH_BYTES],
-	struct store_certificate *row) must_use;
+        struct store_certificate *row) must_use;
 int store_certificate_list(struct store *store, uint64_t tier, const char *after, uint64_t limit,
-	store_each *each, void *context) must_use;
+        store_each *each, void *context) must_use;
 int store_certificate_list_revoked(
-	struct store *store, uint64_t tier, store_each *each, void *context) must_use;
+        struct store *store, uint64_t tier, store_each *each, void *context) must_use;
 
 int store_crl_put(struct store *store, const struct store_crl *row) must_use;
 int store_crl_get(struct store *store, uint64_t tier, struct store_crl *row) must_use;
 
 int store_connection_put(struct store *store, const struct store_connection *row) must_use;
 int store_connection_get(
-	struct store *store, const char *id, struct store_connection *row) must_use;
+        struct store *store, const char *id, struct store_connection *row) must_use;
 /* `site` NULL: of all sites. Newest first, below `before` ("" or NULL: from the newest). */
-int store_connection_list(struct store *store, const char *site, const char *before,
-	uint64_t limit, store_each *each, void *context) must_use;
+int store_connection_list(struct store *store, const char *site, const char *before, uint64_t limit,
+        store_each *each, void *context) must_use;
 int store_connection_list_live(struct store *store, store_each *each, void *context) must_use;
 /* The highest number ever given; 0 when none was. */
 int store_connection_number(struct store *store, uint64_t *ret_number) must_use;
 
 int store_journal_put(struct store *store, const struct store_journal *row) must_use;
-int store_journal_get(
-	struct store *store, const char *gateway, struct store_journal *row) must_use;
+int store_journal_get(struct store *store, const char *gateway, struct store_journal *row) must_use;
 int store_journal_record_put(struct store *store, const struct store_journal_record *row) must_use;
 int store_journal_record_list(struct store *store, const char *gateway, uint64_t from,
-	uint64_t limit, store_each *each, void *context) must_use;
+        uint64_t limit, store_each *each, void *context) must_use;
 
 /* The ledger's leaves: appended at the end only, without gaps. */
 int store_leaf_append(struct store *store, uint64_t leaf, const void *bytes, size_t count) must_use;
 int store_leaf_count(struct store *store, uint64_t *ret_count) must_use;
 int store_leaf_list(struct store *store, uint64_t from, uint64_t limit, store_each *each,
-	void *context) must_use;
+        void *context) must_use;
 
 /* The tree's nodes, for audit/merkle.h. Written once each. Borrows the store. */
 struct merkle_store store_merkle(struct store *store);

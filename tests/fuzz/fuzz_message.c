@@ -9,7 +9,8 @@ static void check_text(const char *text, const uint8_t *data, size_t size)
 {
 	const uint8_t *start = (const uint8_t *)text;
 
-	if (start >= data && start < data + size && !memchr(start, '\0', (size_t)(data + size - start))) {
+	if (start >= data && start < data + size &&
+	        !memchr(start, '\0', (size_t)(data + size - start))) {
 		abort();
 	}
 }

@@ -193,10 +193,15 @@ static void watch_send(struct world *world, const struct connection_action *acti
 			world_fail(world, "4: grant %s is sent without its record", action->id.text);
 		}
 		break;
-	case CONNECTION_SEND_GO:
+	case CONNECTION_SEND_GO: /* its intent is the grant (connection.h) */
+		if (!grant || !grant->committed || grant->closing) {
+			world_fail(world, "4: go of %s is sent without its grant's record",
+				action->id.text);
+		}
+		break;
 	case CONNECTION_SEND_LEASE:
 		if (!grant || !grant->going || grant->closing) {
-			world_fail(world, "4: go or lease of %s is sent without its record",
+			world_fail(world, "4: a lease of %s is sent without its record",
 				action->id.text);
 		}
 		break;

@@ -1,11 +1,11 @@
 /*
- * A tiny accreditor, maker and site owner for the smoke test of the center: keys in a SoftHSM token,
- * everything else in files. Not for anything but tests.
+ * A tiny accreditor, maker and site owner for the smoke test of the center: keys in a SoftHSM
+ * token, everything else in files. Not for anything but tests.
  *
  *     ceremony STORE OUT all PROVIDER          keys, CAs, server and OCSP certificates, root's and
- *                                              device CA's revocation lists, public keys (NAME.spki)
- *     ceremony STORE OUT seal KEY TYP          seals standard input with that key
- *     ceremony STORE OUT device NAME SERIAL    NAME.spki.der → NAME.device.pem, NAME.information.jws
+ *                                              device CA's revocation lists, public keys
+ * (NAME.spki) ceremony STORE OUT seal KEY TYP          seals standard input with that key ceremony
+ * STORE OUT device NAME SERIAL    NAME.spki.der → NAME.device.pem, NAME.information.jws
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,7 +67,7 @@ static void write_cert(const char *name, const struct cert *cert, const struct c
 }
 
 static struct token_key *make_key(
-	struct token *in, enum token_key_type type, uint8_t id, const char *label)
+        struct token *in, enum token_key_type type, uint8_t id, const char *label)
 {
 	AUTO_STRING char *name = mem_format("%s.spki", label);
 	AUTO_BUF struct buf text = BUF(4096);
@@ -96,15 +96,20 @@ static struct ca_request request_of(enum cert_kind kind, const struct key *key, 
 {
 	int64_t now = clock_wall_usec();
 	/* Nothing outlives what is above it. */
-	int days = kind == CERT_ROOT ? 90 : kind == CERT_DEVICE_CA || kind == CERT_SERVICE_CA ? 60 : 30;
+	int days = kind == CERT_ROOT                                   ? 90
+	           : kind == CERT_DEVICE_CA || kind == CERT_SERVICE_CA ? 60
+	                                                               : 30;
 
-	return (struct ca_request){ .kind = kind, .key = key, .common_name = name,
-		.organization = "Smoke Test", .not_before_usec = now - DAY, 
+	return (struct ca_request){ .kind = kind,
+		.key = key,
+		.common_name = name,
+		.organization = "Smoke Test",
+		.not_before_usec = now - DAY,
 		.not_after_usec = now + days * DAY };
 }
 
 static struct cert *issue(
-	const struct ca *ca, enum cert_kind kind, const struct token_key *key, const char *name)
+        const struct ca *ca, enum cert_kind kind, const struct token_key *key, const char *name)
 {
 	AUTO(key) struct key *public = public_key(key);
 	struct ca_request request = request_of(kind, public, name);
@@ -130,7 +135,7 @@ static void write_crl(const char *name, const struct ca *ca)
 static void make_all(void)
 {
 	struct token *offline = token("offline"), *ca = token("ca"), *provider = token("provider"),
-		     *tls = token("tls");
+	             *tls = token("tls");
 	struct token_key *root_key = make_key(offline, TOKEN_KEY_EC_P256, 1, "root");
 	struct token_key *device_key = make_key(offline, TOKEN_KEY_EC_P256, 2, "device-ca");
 	struct token_key *service_key = make_key(ca, TOKEN_KEY_EC_P256, 1, "service-ca");
@@ -155,9 +160,10 @@ static void make_all(void)
 	write_cert("root.pem", root, NULL);
 	write_cert("device-ca.pem", device_ca, NULL);
 	write_cert("service-ca.pem", service_ca, NULL);
-	write_cert("server.pem", issue(service_authority, CERT_SERVER, server_key, "center"), service_ca);
-	write_cert(
-		"ocsp.pem", issue(service_authority, CERT_OCSP_RESPONDER, ocsp_key, "ocsp responder"), NULL);
+	write_cert("server.pem", issue(service_authority, CERT_SERVER, server_key, "center"),
+	        service_ca);
+	write_cert("ocsp.pem",
+	        issue(service_authority, CERT_OCSP_RESPONDER, ocsp_key, "ocsp responder"), NULL);
 	write_crl("root.crl", root_authority);
 	write_crl("device.crl", device_authority);
 }
@@ -190,7 +196,9 @@ static void make_device(const char *name, const char *serial)
 	struct cert *ca_cert = NULL, *cert = NULL;
 	struct ca *ca = NULL;
 	struct ca_request request;
-	struct device_information information = { .maker = "acme", .model = "SG-1", .firmware = "1.0",
+	struct device_information information = { .maker = "acme",
+		.model = "SG-1",
+		.firmware = "1.0",
 		.made_at = clock_wall_usec() / 1000 * 1000 };
 
 	MUST(file_read(spki_path, &spki, &err));

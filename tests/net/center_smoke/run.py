@@ -139,11 +139,13 @@ class Stage:
             return code
 
     def close(self):
-        if self.process:
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         if self.own_disk:
-            subprocess.run(["umount", self.dir / "state"], check=False)
+            subprocess.run(["umount", "--lazy", self.dir / "state"], check=False)
         if os.environ.get("KEEP"):
             print(f"# kept {self.dir}")
         else:
@@ -573,6 +575,19 @@ def run(tap, stage):
         status, body, _ = maker.est("simplereenroll", maker.service_cert, maker.service_key,
             maker.csr(key))
         expect(status == 200, f"{status} {body}")
+
+    name = "strongSwan's EST client renews as well"
+    if not shutil.which("pki"):
+        tap.skip(name, "strongswan-pki is not installed")
+    else:
+        with tap.case(name):
+            request = stage.dir / "pki.csr"
+            request.write_bytes(maker.csr(maker.make_key("strongswan")))
+            done = subprocess.run(["pki", "--est", "--url", f"https://localhost:{PORTS['enrol']}",
+                "--in", request, "--cacert", stage.out / "root.pem", "--cacert",
+                stage.out / "service-ca.pem", "--cert", maker.service_cert, "--key",
+                maker.service_key, "--outform", "pem"], capture_output=True, text=True, timeout=30)
+            expect(done.returncode == 0 and "BEGIN CERTIFICATE" in done.stdout, done.stderr[-600:])
 
     with tap.case("OCSP and the revocation list say what openssl understands"):
         done = subprocess.run(["openssl", "ocsp", "-issuer", stage.out / "service-ca.pem", "-cert",

@@ -12,6 +12,13 @@
 
 #include "base/sandbox.h"
 
+/* The filter is left out under AddressSanitizer (sandbox.h). */
+#if defined(__SANITIZE_ADDRESS__)
+#define FILTERED false
+#else
+#define FILTERED true
+#endif
+
 static const char *const *const all_calls[] = { sandbox_calls_base, sandbox_calls_files, NULL };
 
 /* Runs `body` in a child behind the walls; returns its wait status. */
@@ -63,11 +70,11 @@ TEST(what_is_not_listed_ends_the_process)
 	struct sandbox sandbox = { .calls = all_calls };
 
 	CHECK(WEXITSTATUS(behind(&sandbox, do_nothing)) == 7);
-#if !defined(__SANITIZE_ADDRESS__)
-	CHECK(killed_by_filter(behind(&sandbox, open_socket)));
-	CHECK(killed_by_filter(behind(&sandbox, run_program)));
-	CHECK(killed_by_filter(behind(&sandbox, trace_parent)));
-#endif
+	if (FILTERED) {
+		CHECK(killed_by_filter(behind(&sandbox, open_socket)));
+		CHECK(killed_by_filter(behind(&sandbox, run_program)));
+		CHECK(killed_by_filter(behind(&sandbox, trace_parent)));
+	}
 }
 
 static char allowed[96], other[96];

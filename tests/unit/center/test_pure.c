@@ -20,8 +20,8 @@ TEST(steps_c_to_l_need_all_before_them)
 			struct err err = { 0 };
 			char text[32];
 
-			CHECK(procedure_check(before & ~PROCEDURE_BIT(missing), (enum procedure_step)step,
-					  &err) == PROCEDURE_OUT_OF_ORDER);
+			CHECK(procedure_check(before & ~PROCEDURE_BIT(missing),
+			              (enum procedure_step)step, &err) == PROCEDURE_OUT_OF_ORDER);
 			snprintf(text, sizeof(text), "needs step %c ", 'a' + missing);
 			CHECK(strstr(err.text, text) != NULL);
 		}
@@ -36,7 +36,7 @@ TEST(steps_a_and_b_come_in_either_order)
 	CHECK(procedure_check(0, PROCEDURE_PURCHASE, NULL) == 0);
 	CHECK(procedure_check(PROCEDURE_BIT(PROCEDURE_PURCHASE), PROCEDURE_JOIN, NULL) == 0);
 	CHECK(procedure_check(PROCEDURE_BIT(PROCEDURE_PURCHASE), PROCEDURE_REGISTER, &err) ==
-		PROCEDURE_OUT_OF_ORDER);
+	        PROCEDURE_OUT_OF_ORDER);
 	CHECK(strstr(err.text, "step a") != NULL);
 }
 
@@ -67,7 +67,7 @@ TEST(roles_are_read_strictly)
 	CHECK(roles_parse("site:a site:b", &roles, &err) == 0 && !roles_name(&roles, ROLE_SITE));
 	CHECK(roles_of_site(&roles, "a") && roles_of_site(&roles, "b"));
 	CHECK(roles_parse("auditor auditor auditor auditor auditor auditor auditor auditor auditor",
-			  &roles, &err) == 1);
+	              &roles, &err) == 1);
 }
 
 TEST(the_provider_acts_for_all)
@@ -157,11 +157,20 @@ TEST(names_survive_growth_and_removal)
 
 TEST(requests_come_back_as_they_were)
 {
-	struct request request = { .listener = LISTENER_DEVICE, .method = "GET", .path = "/x",
-		.query_count = 1, .query = { { "a", "b" } }, .authorization = "", .content_type = "t",
-		.device_information = NULL, .peer_address = "192.0.2.1", .peer_port = 4711,
-		.chain_count = 1, .chain = { { (const uint8_t *)"\0\1", 2 } },
-		.body = (const uint8_t *)"{}", .body_bytes = 2 };
+	struct request request = { .listener = LISTENER_DEVICE,
+		.method = "GET",
+		.path = "/x",
+		.query_count = 1,
+		.query = { { "a", "b" } },
+		.authorization = "",
+		.content_type = "t",
+		.device_information = NULL,
+		.peer_address = "192.0.2.1",
+		.peer_port = 4711,
+		.chain_count = 1,
+		.chain = { { (const uint8_t *)"\0\1", 2 } },
+		.body = (const uint8_t *)"{}",
+		.body_bytes = 2 };
 	AUTO_BUF struct buf frame = BUF(4096);
 	struct request back;
 

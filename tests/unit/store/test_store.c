@@ -62,7 +62,8 @@ static void grow(struct store *store, unsigned count, bool publish)
 	CHECK(merkle_open(&nodes, size, &tree, &err) == 0);
 	for (unsigned i = 0; i < count; i++) {
 		char bytes[32];
-		int length = snprintf(bytes, sizeof(bytes), "record %llu", (unsigned long long)tree.size);
+		int length = snprintf(
+		        bytes, sizeof(bytes), "record %llu", (unsigned long long)tree.size);
 		struct hash leaf = hash_leaf(bytes, (size_t)length);
 
 		CHECK(store_leaf_append(store, tree.size, bytes, (size_t)length) == 0);
@@ -87,7 +88,9 @@ TEST(rows_come_back_as_they_were)
 {
 	struct place place = place_new();
 	struct store *store = open_store(&place);
-	struct store_procedure row = { .gateway = "gw-a", .site = "a", .steps = 3, .created_usec = 7 };
+	struct store_procedure row = {
+		.gateway = "gw-a", .site = "a", .steps = 3, .created_usec = 7
+	};
 	struct store_procedure back = { 0 };
 	uint8_t fingerprint[STORE_HASH_BYTES] = { 1, 2, 3 };
 
@@ -141,10 +144,13 @@ TEST(newest_statement_and_policy_count)
 
 	for (uint64_t version = 1; version <= 3; version++) {
 		struct store_policy row = { .kind = "site", .owner = "a", .version = version };
-		struct store_statement statement = { .role = "maker", .id = "acme", .seq = version };
+		struct store_statement statement = {
+			.role = "maker", .id = "acme", .seq = version
+		};
 
 		row.text = statement.text = (char *)"jws";
-		CHECK(store_policy_put(store, &row) == 0 && store_statement_put(store, &statement) == 0);
+		CHECK(store_policy_put(store, &row) == 0 &&
+		        store_statement_put(store, &statement) == 0);
 	}
 	CHECK(store_policy_get(store, "site", "a", &back) == 0 && back.version == 3);
 	store_row_clear(STORE_POLICY, &back);
@@ -168,8 +174,8 @@ TEST(leaves_have_no_gaps)
 	place_remove(&place);
 }
 
-/* A child writes transactions and tells each commit through a pipe; it is killed in the middle. What
- * it told must be there, and nothing of a transaction may be there in part. */
+/* A child writes transactions and tells each commit through a pipe; it is killed in the middle.
+ * What it told must be there, and nothing of a transaction may be there in part. */
 TEST(killed_writer_loses_nothing_it_acknowledged)
 {
 	struct place place = place_new();
@@ -256,8 +262,8 @@ TEST(other_history_of_the_same_length_is_refused)
 	grow(store, 4, true);
 	store_free(store);
 	CHECK(sqlite3_open(place.database, &handle) == SQLITE_OK);
-	CHECK(sqlite3_exec(handle, "UPDATE nodes SET hash = zeroblob(32) WHERE level = 2", 0, 0, 0) ==
-		SQLITE_OK);
+	CHECK(sqlite3_exec(handle, "UPDATE nodes SET hash = zeroblob(32) WHERE level = 2", 0, 0,
+	              0) == SQLITE_OK);
 	sqlite3_close(handle);
 	CHECK(store_open(place.database, place.checkpoint, &store, &err) == STORE_BEHIND);
 	place_remove(&place);
@@ -287,7 +293,8 @@ TEST(migration_starts_again_from_an_empty_file)
 	sqlite3 *handle;
 
 	CHECK(sqlite3_open(place.database, &handle) == SQLITE_OK);
-	CHECK(sqlite3_exec(handle, "BEGIN; CREATE TABLE counters (x); ROLLBACK", 0, 0, 0) == SQLITE_OK);
+	CHECK(sqlite3_exec(handle, "BEGIN; CREATE TABLE counters (x); ROLLBACK", 0, 0, 0) ==
+	        SQLITE_OK);
 	sqlite3_close(handle);
 	store = open_store(&place);
 	store_free(store);
@@ -304,8 +311,8 @@ TEST(damaged_row_is_a_fault_not_data)
 	CHECK(store_organization_put(store, &row) == 0);
 	store_free(store);
 	CHECK(sqlite3_open(place.database, &handle) == SQLITE_OK);
-	CHECK(sqlite3_exec(handle, "UPDATE organizations SET kind = printf('%1000c', 'x')", 0, 0, 0) ==
-		SQLITE_OK);
+	CHECK(sqlite3_exec(handle, "UPDATE organizations SET kind = printf('%1000c', 'x')", 0, 0,
+	              0) == SQLITE_OK);
 	sqlite3_close(handle);
 	store = open_store(&place);
 	CHECK(store_organization_get(store, "a", &row) < 0);

@@ -1,0 +1,690 @@
+/*
+ * The tunnel machine, input by input: which actions come, and in which order. What happens when
+ * everything goes wrong at once is for tests/sim.
+ */
+#include "../check.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "gateway/tunnel.h"
+#include "model/lease.h"
+#include "wire/json.h"
+
+#define SEC USEC_PER_SEC
+#define WALL (1800000000LL * SEC)
+#define MONO (5000LL * SEC)
+
+static struct moment at(int64_t sec)
+{
+	return (struct moment){ WALL + sec * SEC, MONO + sec * SEC };
+}
+
+/* --- the gateway under test: the hospital's, which has the CT scanner ------------------------------ */
+
+static const char provider_text[] =
+	"sekisho provider-policy 1\nprovider regional-vpn\nversion 4\npool 100.64.0.0/10\n"
+	"site core-hospital prefix 100.64.2.0/24\nsite device-maker prefix 100.64.3.0/24\n"
+	"site clinic prefix 100.64.4.0/24\n"
+	"class remote-maintenance duration 12h lease 60s\nclass mail duration 1h\n"
+	"group a sites core-hospital device-maker clinic classes remote-maintenance mail\n";
+static const char site_text[] =
+	"sekisho site-policy 1\nsite core-hospital\nversion 9\n"
+	"host ct address 192.168.10.20 service 100.64.2.20\n"
+	"host console address 192.168.10.30 service 100.64.2.30\n"
+	"allow ct from device-maker/terminal to ct class remote-maintenance"
+	" protocol tcp port 104,11112 duration 12h lease 60s\n"
+	"allow clinic from clinic/terminal to ct class remote-maintenance protocol tcp port 104"
+	" duration 12h\n";
+static const char closed_text[] =
+	"sekisho site-policy 1\nsite core-hospital\nversion 10\n"
+	"host ct address 192.168.10.20 service 100.64.2.20\n"
+	"allow ct from device-maker/terminal to ct class mail protocol tcp port 25\n";
+
+struct fixture {
+	struct tunnel_machine *machine;
+	struct tunnel_actions actions;
+	struct provider_policy *provider;
+	struct site_policy *site, *closed;
+	bool untrusted;
+	struct grant grant;
+	struct buf journal; /* records, each followed by a line end */
+	char trace[2048];
+	char reason[256]; /* of the last record that has one */
+};
+
+static struct fixture f;
+
+static int open_seal(void *context, const char *provider, const char *typ, const char *sealed,
+	size_t count, int64_t wall_usec, struct buf *payload, struct err *err)
+{
+	size_t typ_count = strlen(typ);
+
+	if (count < typ_count || strncmp(sealed, typ, typ_count) != 0) {
+		return err_set(err, 1, "forged");
+	}
+	buf_add(payload, sealed + typ_count, count - typ_count);
+	return 0;
+}
+
+static int check_trust(void *context, const struct grant *grant, int64_t wall_usec, struct err *err)
+{
+	return f.untrusted ? err_set(err, 1, "the service CA is not accredited") : 0;
+}
+
+static struct tunnel_machine *machine_new(const char *boot)
+{
+	struct tunnel_config config = {
+		.provider = "regional-vpn",
+		.site = "core-hospital",
+		.gateway = "gw-core",
+		.identity = "gw-core.regional-vpn.sekisho.internal",
+		.serial = "0a01",
+		.boot = boot,
+		.grant_sec_max = 4 * 3600,
+		.trust = { .seal_open = open_seal, .grant_check = check_trust },
+	};
+
+	return tunnel_machine_new(&config);
+}
+
+/* Takes the actions out of the list: names to f.trace, records to f.journal. */
+static const char *take(void)
+{
+	static const char *const names[] = { "record", "load", "initiate", "open", "renew", "close",
+		"forget", "terminate", "terminate-peer", "unload", "report" };
+	AUTO_BUF struct buf out = BUF(sizeof(f.trace) - 1);
+
+	for (size_t i = 0; i < f.actions.count; i++) {
+		const struct tunnel_action *action = &f.actions.items[i];
+
+		buf_add_format(&out, "%s%s", i ? " " : "", names[action->type]);
+		if (action->type == TUNNEL_RECORD) {
+			AUTO_JSON json_t *root = NULL;
+			const char *reason;
+
+			buf_add_format(&out, ":%s", action->kind);
+			buf_add(&f.journal, action->record.bytes, action->record.count);
+			buf_add_text(&f.journal, "\n");
+			CHECK(json_parse(action->record.bytes, action->record.count, &root, NULL) ==
+				0);
+			reason = json_string_value(
+				json_object_get(json_object_get(root, "data"), "reason"));
+			snprintf(f.reason, sizeof(f.reason), "%s", reason ? reason : "");
+		} else if (action->type == TUNNEL_REPORT) {
+			buf_add_format(&out, ":%s", tunnel_report_name(action->report));
+		} else if (action->type == TUNNEL_PEER_LOAD) {
+			buf_add_format(&out, ":%zu", action->peer->child_count);
+		}
+	}
+	snprintf(f.trace, sizeof(f.trace), "%s", buf_text(&out));
+	tunnel_actions_reset(&f.actions);
+	return f.trace;
+}
+
+static void clean(void)
+{
+	tunnel_machine_free(f.machine);
+	tunnel_actions_clear(&f.actions);
+	provider_policy_free(f.provider);
+	site_policy_free(f.site);
+	site_policy_free(f.closed);
+	buf_clear(&f.journal);
+	memset(&f, 0, sizeof(f));
+}
+
+static void found_nothing(int64_t sec)
+{
+	struct tunnel_found found = { .elements_known = true, .children_known = true };
+
+	tunnel_reconcile(f.machine, &found, at(sec), &f.actions);
+}
+
+static void begin(const char *boot, int64_t sec)
+{
+	f.machine = machine_new(boot);
+	for (char *line = f.journal.count ? (char *)f.journal.bytes : NULL; line && *line;) {
+		char *end = strchr(line, '\n');
+
+		CHECK(tunnel_recall(f.machine, line, (size_t)(end - line), NULL) == 0);
+		line = end + 1;
+	}
+	tunnel_policy_set(f.machine, f.provider, f.site, at(sec), &f.actions);
+	tunnel_charon(f.machine, true, at(sec), &f.actions);
+	tunnel_filter(f.machine, true, at(sec), &f.actions);
+	tunnel_start(f.machine, at(sec), &f.actions);
+}
+
+static struct address address(const char *text)
+{
+	struct address value;
+
+	CHECK(address_parse(text, &value) == 0);
+	return value;
+}
+
+static void setup(void)
+{
+	struct grant *grant = &f.grant;
+
+	clean();
+	f.journal = BUF(1 << 20);
+	CHECK(provider_policy_parse(provider_text, strlen(provider_text), &f.provider, NULL) == 0);
+	CHECK(site_policy_parse(site_text, strlen(site_text), &f.site, NULL) == 0);
+	CHECK(site_policy_parse(closed_text, strlen(closed_text), &f.closed, NULL) == 0);
+	begin("boot-1", 0);
+	found_nothing(0);
+	CHECK_TEXT(take(), "");
+	*grant = (struct grant){
+		.id = { "01HF7Z9MB80000000000000001" },
+		.number = 4711,
+		.provider = "regional-vpn",
+		.epoch = 3,
+		.class = SERVICE_REMOTE_MAINTENANCE,
+		.person = "suzuki",
+		.initiator = { "device-maker", "gw-maker", "gw-maker.regional-vpn.sekisho.internal",
+			"0b01", address("192.0.2.2"), "terminal", address("100.64.3.10") },
+		.responder = { "core-hospital", "gw-core", "gw-core.regional-vpn.sekisho.internal",
+			"0a01", address("192.0.2.3"), "ct", address("100.64.2.20") },
+		.ike = GRANT_RESPONDER,
+		.protocol = PROTOCOL_TCP,
+		.port = 104,
+		.issued_at = WALL,
+		.not_before = WALL,
+		.not_after = WALL + 3600 * SEC,
+		.lease_sec = 60,
+		.policy_provider = 4,
+		.policy_initiator = 2,
+		.policy_responder = 9,
+	};
+}
+
+static const char *give(const struct grant *grant, int64_t sec)
+{
+	AUTO_BUF struct buf text = BUF(JWS_SMALL_BYTES_MAX);
+
+	buf_add_text(&text, "sekisho-grant");
+	grant_print(grant, &text);
+	tunnel_grant(f.machine, buf_text(&text), text.count, at(sec), &f.actions);
+	return take();
+}
+
+static const char *give_lease(uint64_t seq, int64_t issued_sec, uint32_t ttl_sec, int64_t sec)
+{
+	struct lease lease = { .grant = f.grant.id, .provider = "regional-vpn", .epoch = 3, .seq = seq,
+		.issued_at = WALL + issued_sec * SEC, .ttl_sec = ttl_sec };
+	AUTO_BUF struct buf text = BUF(JWS_SMALL_BYTES_MAX);
+
+	buf_add_text(&text, "sekisho-lease");
+	lease_print(&lease, &text);
+	tunnel_lease(f.machine, buf_text(&text), text.count, at(sec), &f.actions);
+	return f.actions.count > 1 && f.actions.items[1].type == TUNNEL_LEASE_RENEW
+		? "renewed"
+		: take();
+}
+
+static const char child_name[] = "c64400214-6440030a";
+
+/* All the way to UP at 1 s; the lease runs to 61 s. */
+static void bring_up(void)
+{
+	uint32_t tag;
+
+	give(&f.grant, 0);
+	tunnel_loaded(f.machine, 1, true, "", at(0), &f.actions);
+	CHECK_TEXT(take(), "report:armed record:connection.armed");
+	tunnel_go(f.machine, f.grant.id.text, at(0), &f.actions);
+	CHECK(f.actions.count == 1 && f.actions.items[0].type == TUNNEL_CHILD_INITIATE);
+	tag = f.actions.items[0].tag;
+	CHECK_TEXT(take(), "initiate");
+	tunnel_initiated(f.machine, tag, true, "", at(1), &f.actions);
+	CHECK_TEXT(take(), "");
+	tunnel_child(f.machine, "gw-maker", child_name, true, at(1), &f.actions);
+	CHECK(f.actions.count == 2 && f.actions.items[1].ttl_msec == 60000);
+	CHECK_TEXT(take(), "record:connection.opening open");
+	tunnel_opened(f.machine, f.grant.id.text, true, at(1), &f.actions);
+	CHECK_TEXT(take(), "record:connection.up report:up");
+}
+
+/* --- tests --------------------------------------------------------------------------------------------- */
+
+TEST(opens_in_the_order_of_the_protocol)
+{
+	struct tunnel_view view;
+
+	setup();
+	CHECK_TEXT(give(&f.grant, 0), "record:epoch.raised record:grant.accepted load:1");
+	setup();
+	bring_up();
+	view = tunnel_at(f.machine, 0);
+	CHECK(view.state == TUNNEL_UP);
+	CHECK(view.lease.mark == 4711 && view.lease.port == 104);
+	/* At the responder both addresses of the key are service addresses. */
+	CHECK(view.lease.source.s_addr == inet_addr("100.64.3.10"));
+	CHECK(view.lease.destination.s_addr == inet_addr("100.64.2.20"));
+	clean();
+}
+
+TEST(same_grant_again_is_only_reported_again)
+{
+	setup();
+	bring_up();
+	CHECK_TEXT(give(&f.grant, 2), "report:armed report:up");
+	tunnel_go(f.machine, f.grant.id.text, at(2), &f.actions);
+	CHECK_TEXT(take(), "report:armed report:up");
+	CHECK(tunnel_count(f.machine) == 1);
+	clean();
+}
+
+TEST(closes_filter_then_flows_then_sa)
+{
+	setup();
+	bring_up();
+	tunnel_cut(f.machine, f.grant.id.text, "center", "pressed", at(2), &f.actions);
+	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
+			   "record:connection.closed report:closed");
+	tunnel_cut(f.machine, f.grant.id.text, "center", "pressed", at(3), &f.actions);
+	CHECK_TEXT(take(), "report:closed");
+	CHECK_TEXT(give(&f.grant, 4), "record:grant.refused report:refused");
+	CHECK_TEXT(f.reason, "the id was used before");
+	clean();
+}
+
+TEST(shared_child_outlives_one_of_its_grants)
+{
+	struct grant second;
+
+	setup();
+	bring_up();
+	second = f.grant;
+	second.port = 11112;
+	second.number = 4712;
+	second.id.text[25] = '2';
+	CHECK_TEXT(give(&second, 2), "record:grant.accepted load:1");
+	tunnel_loaded(f.machine, 3, true, "", at(2), &f.actions);
+	/* The SA is there: it opens at once. */
+	CHECK_TEXT(take(), "report:armed record:connection.armed record:connection.opening open");
+	tunnel_opened(f.machine, second.id.text, true, at(2), &f.actions);
+	take();
+	tunnel_cut(f.machine, f.grant.id.text, "local", "pressed", at(3), &f.actions);
+	CHECK_TEXT(take(),
+		"record:connection.cut close forget record:connection.closed report:closed");
+	tunnel_cut(f.machine, second.id.text, "local", "pressed", at(3), &f.actions);
+	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
+			   "record:connection.closed report:closed");
+	clean();
+}
+
+TEST(cut_before_its_grant_keeps_it_shut)
+{
+	setup();
+	tunnel_cut(f.machine, f.grant.id.text, "center", "pressed", at(0), &f.actions);
+	CHECK_TEXT(take(), "record:connection.cut report:closed");
+	CHECK_TEXT(give(&f.grant, 1), "record:grant.refused report:refused");
+	tunnel_machine_free(f.machine);
+	begin("boot-1", 2); /* and over a restart */
+	found_nothing(2);
+	CHECK_TEXT(take(), "");
+	CHECK_TEXT(give(&f.grant, 3), "record:grant.refused report:refused");
+	clean();
+}
+
+/* Every condition of protocol.md 1.3 has a reason of its own, and a refusal changes nothing. */
+TEST(refuses_with_a_distinct_reason_each)
+{
+	char reasons[40][256];
+	size_t count = 0;
+
+	for (int what = 0; what < 20; what++) {
+		struct grant grant;
+		int64_t sec = 0;
+
+		setup();
+		grant = f.grant;
+		switch (what) {
+		case 0:
+			snprintf(grant.provider, sizeof(grant.provider), "other");
+			break;
+		case 1:
+			snprintf(grant.responder.identity, sizeof(grant.responder.identity), "gw-other.regional-vpn.sekisho.internal");
+			break;
+		case 2:
+			snprintf(grant.responder.gateway, sizeof(grant.responder.gateway), "gw-second");
+			break;
+		case 3:
+			snprintf(grant.responder.serial, sizeof(grant.responder.serial), "0a02");
+			break;
+		case 4:
+			tunnel_epoch(f.machine, 4, at(0), &f.actions);
+			CHECK_TEXT(take(), "record:epoch.raised");
+			break;
+		case 5:
+			grant.not_before += 120 * SEC;
+			break;
+		case 6:
+			sec = 3600;
+			break;
+		case 7:
+			grant.issued_at += 61 * SEC;
+			break;
+		case 8:
+			sec = 200;
+			break;
+		case 9:
+			grant.not_after += 4 * 3600 * SEC;
+			break;
+		case 10:
+			grant.port = 3389;
+			break;
+		case 11:
+			grant.responder.service = address("100.64.2.30");
+			break;
+		case 12:
+			grant.initiator.service = address("100.64.2.99");
+			break;
+		case 13:
+			grant.initiator.service = address("10.0.0.1");
+			break;
+		case 14:
+			grant.initiator.service = address("100.64.4.10");
+			break;
+		case 15:
+			f.untrusted = true;
+			break;
+		case 16:
+			tunnel_charon(f.machine, false, at(0), &f.actions);
+			break;
+		case 17:
+			tunnel_filter(f.machine, false, at(0), &f.actions);
+			break;
+		case 18:
+			tunnel_policy_set(f.machine, f.provider, NULL, at(0), &f.actions);
+			break;
+		default:
+			tunnel_policy_set(f.machine, NULL, f.site, at(0), &f.actions);
+		}
+		CHECK_TEXT(give(&grant, sec), "record:grant.refused report:refused");
+		CHECK(tunnel_count(f.machine) == 0);
+		for (size_t i = 0; i < count; i++) {
+			CHECK(strcmp(reasons[i], f.reason) != 0);
+		}
+		memcpy(reasons[count++], f.reason, sizeof(f.reason));
+	}
+	clean();
+}
+
+TEST(numbers_keys_and_peers_are_not_shared)
+{
+	struct grant other;
+
+	setup();
+	bring_up();
+	other = f.grant;
+	other.id.text[25] = '2';
+	CHECK_TEXT(give(&other, 2), "record:grant.refused report:refused");
+	CHECK_TEXT(f.reason, "number 4711 is in use");
+	other.number = 9;
+	CHECK_TEXT(give(&other, 2), "record:grant.refused report:refused");
+	CHECK(strstr(f.reason, "same hosts, protocol and port"));
+	other.port = 11112;
+	snprintf(other.initiator.identity, sizeof(other.initiator.identity), "gw-false.regional-vpn.sekisho.internal");
+	CHECK_TEXT(give(&other, 2), "record:grant.refused report:refused");
+	CHECK(strstr(f.reason, "another identity"));
+	snprintf(other.initiator.gateway, sizeof(other.initiator.gateway), "gw-false");
+	CHECK_TEXT(give(&other, 2), "record:grant.refused report:refused");
+	CHECK(strstr(f.reason, "over gateway gw-maker"));
+	/* A different grant under a live id: the live one is not spoken of. */
+	other = f.grant;
+	other.port = 11112;
+	CHECK_TEXT(give(&other, 2), "record:grant.refused");
+	clean();
+}
+
+TEST(forged_seal_leaves_a_record_only)
+{
+	setup();
+	tunnel_grant(f.machine, "nonsense", 8, at(0), &f.actions);
+	CHECK_TEXT(take(), "record:grant.refused");
+	tunnel_lease(f.machine, "nonsense", 8, at(0), &f.actions);
+	CHECK_TEXT(take(), "record:lease.refused");
+	clean();
+}
+
+TEST(lease_is_renewed_for_what_is_left_of_it)
+{
+	setup();
+	bring_up();
+	CHECK_TEXT(give_lease(1, 10, 60, 20), "renewed");
+	CHECK(f.actions.items[1].ttl_msec == 50000); /* ten seconds old */
+	CHECK_TEXT(take(), "record:lease.renewed renew");
+	CHECK_TEXT(give_lease(1, 21, 60, 21), "record:lease.refused"); /* the same seq */
+	CHECK_TEXT(give_lease(2, 22, 300, 22), "renewed");
+	CHECK(f.actions.items[1].ttl_msec == 60000); /* at most the grant's lease */
+	take();
+	CHECK_TEXT(give_lease(3, 100, 60, 23), "record:lease.refused"); /* from the future */
+	CHECK(tunnel_next(f.machine) == MONO + 82 * SEC);
+	tunnel_tick(f.machine, at(81), &f.actions);
+	CHECK_TEXT(take(), "");
+	CHECK_TEXT(give_lease(4, 82, 60, 82), "record:lease.refused"); /* it has run out */
+	tunnel_tick(f.machine, at(82), &f.actions);
+	CHECK_TEXT(take(), "record:lease.expired close forget terminate-peer unload "
+			   "record:connection.closed report:closed");
+	clean();
+}
+
+TEST(wall_clock_does_not_make_a_grant_longer)
+{
+	struct moment back = { WALL - 86400 * SEC, MONO + 3600 * SEC };
+
+	setup();
+	bring_up();
+	for (uint64_t i = 1; i < 70; i++) {
+		int64_t sec = (int64_t)i * 50;
+
+		CHECK_TEXT(give_lease(i, sec, 60, sec), "renewed");
+		CHECK(f.actions.items[1].ttl_msec == 60000);
+		take();
+	}
+	CHECK_TEXT(give_lease(99, 3580, 60, 3500), "record:lease.refused");
+	CHECK_TEXT(give_lease(100, 3500, 60, 3500), "renewed");
+	take();
+	CHECK_TEXT(give_lease(101, 3560, 60, 3559), "renewed");
+	CHECK(f.actions.items[1].ttl_msec == 41000); /* to the end of the grant, not 60 s */
+	take();
+	tunnel_tick(f.machine, back, &f.actions);
+	CHECK_TEXT(take(), "record:connection.expired close forget terminate-peer unload "
+			   "record:connection.closed report:closed");
+	clean();
+}
+
+TEST(restart_adopts_what_runs_and_removes_what_nobody_knows)
+{
+	struct tunnel_found_element elements[2];
+	struct tunnel_found_child children[2] = { { "gw-maker", child_name }, { "gw-x", "c1" } };
+	struct tunnel_found found = { elements, 2, true, children, 2, true };
+
+	setup();
+	bring_up();
+	elements[0] = (struct tunnel_found_element){ tunnel_at(f.machine, 0).lease, 30000 };
+	elements[1] = elements[0];
+	elements[1].lease.port = 22;
+	elements[1].lease.mark = 99;
+	tunnel_machine_free(f.machine);
+	begin("boot-1", 30);
+	CHECK_TEXT(take(), "load:1");
+	CHECK(tunnel_at(f.machine, 0).state == TUNNEL_NONE);
+	tunnel_reconcile(f.machine, &found, at(30), &f.actions);
+	CHECK_TEXT(take(), "record:gateway.repaired close forget record:gateway.repaired "
+			   "terminate-peer unload report:armed report:up load:1");
+	CHECK(tunnel_at(f.machine, 0).state == TUNNEL_UP);
+	CHECK(tunnel_at(f.machine, 0).lease_end_usec == MONO + 60 * SEC);
+	clean();
+}
+
+TEST(restart_closes_what_ran_out)
+{
+	setup();
+	bring_up();
+	tunnel_machine_free(f.machine);
+	begin("boot-1", 90);
+	take();
+	found_nothing(90);
+	CHECK_TEXT(take(), "record:lease.expired close forget terminate-peer unload "
+			   "record:connection.closed report:closed");
+	clean();
+}
+
+TEST(restart_waits_for_charon_but_not_for_ever)
+{
+	struct tunnel_found_element element;
+	struct tunnel_found found = { &element, 1, true, NULL, 0, false };
+
+	setup();
+	bring_up();
+	element = (struct tunnel_found_element){ tunnel_at(f.machine, 0).lease, 30000 };
+	tunnel_machine_free(f.machine);
+	begin("boot-1", 10);
+	take();
+	tunnel_reconcile(f.machine, &found, at(10), &f.actions);
+	CHECK_TEXT(take(), "");
+	tunnel_reconcile(f.machine, &found, at(16), &f.actions);
+	CHECK_TEXT(take(), "record:connection.down close load:1");
+	clean();
+}
+
+TEST(reboot_closes_everything)
+{
+	setup();
+	bring_up();
+	tunnel_machine_free(f.machine);
+	begin("boot-2", 5);
+	CHECK_TEXT(take(), "load:1 record:connection.cut close forget terminate-peer unload "
+			   "record:connection.closed report:closed");
+	CHECK(tunnel_count(f.machine) == 0);
+	found_nothing(5);
+	CHECK_TEXT(give(&f.grant, 6), "record:grant.refused report:refused");
+	clean();
+}
+
+TEST(interrupted_end_is_finished_after_a_restart)
+{
+	struct buf whole;
+
+	setup();
+	bring_up();
+	tunnel_cut(f.machine, f.grant.id.text, "local", "pressed", at(2), &f.actions);
+	whole = f.actions.items[0].record; /* only the first record got to the disk */
+	buf_add(&f.journal, whole.bytes, whole.count);
+	buf_add_text(&f.journal, "\n");
+	tunnel_actions_reset(&f.actions);
+	tunnel_machine_free(f.machine);
+	begin("boot-1", 3);
+	CHECK_TEXT(take(),
+		"load:1 close forget terminate-peer unload record:connection.closed report:closed");
+	clean();
+}
+
+TEST(epoch_never_goes_back)
+{
+	setup();
+	bring_up();
+	tunnel_epoch(f.machine, 7, at(2), &f.actions);
+	CHECK_TEXT(take(), "record:epoch.raised record:connection.cut close forget terminate-peer "
+			   "unload record:connection.closed report:closed");
+	tunnel_epoch(f.machine, 6, at(2), &f.actions);
+	CHECK_TEXT(take(), "record:request.refused");
+	tunnel_machine_free(f.machine);
+	begin("boot-1", 3);
+	found_nothing(3);
+	CHECK(tunnel_epoch_highest(f.machine) == 7);
+	clean();
+}
+
+TEST(lost_sa_shuts_the_filter_and_is_made_again)
+{
+	setup();
+	bring_up();
+	tunnel_child(f.machine, "gw-maker", child_name, false, at(5), &f.actions);
+	CHECK_TEXT(take(), "record:connection.down close");
+	tunnel_tick(f.machine, at(6), &f.actions);
+	CHECK_TEXT(take(), "initiate");
+	tunnel_child(f.machine, "gw-maker", child_name, true, at(7), &f.actions);
+	CHECK(f.actions.items[1].ttl_msec == 54000); /* the lease ran on */
+	CHECK_TEXT(take(), "record:connection.opening open");
+	clean();
+}
+
+TEST(charon_gone_and_back)
+{
+	setup();
+	bring_up();
+	tunnel_charon(f.machine, false, at(5), &f.actions);
+	CHECK_TEXT(take(), "record:connection.down close");
+	tunnel_charon(f.machine, true, at(8), &f.actions);
+	CHECK_TEXT(take(), "load:1");
+	tunnel_cut_all(f.machine, "local", "pressed", at(8), &f.actions);
+	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
+			   "record:connection.closed report:closed");
+	clean();
+}
+
+TEST(flushed_table_is_filled_again_for_the_rest_of_the_lease)
+{
+	setup();
+	bring_up();
+	tunnel_filter(f.machine, false, at(5), &f.actions);
+	CHECK_TEXT(take(), "record:connection.down close");
+	tunnel_filter(f.machine, true, at(6), &f.actions);
+	CHECK(f.actions.items[1].ttl_msec == 55000);
+	CHECK_TEXT(take(), "record:connection.opening open");
+	clean();
+}
+
+TEST(policy_and_trust_end_live_connections)
+{
+	setup();
+	bring_up();
+	tunnel_policy_set(f.machine, f.provider, f.closed, at(2), &f.actions);
+	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
+			   "record:connection.closed report:closed");
+	setup();
+	bring_up();
+	tunnel_trust_changed(f.machine, at(2), &f.actions);
+	CHECK_TEXT(take(), "");
+	f.untrusted = true;
+	tunnel_trust_changed(f.machine, at(2), &f.actions);
+	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
+			   "record:connection.closed report:closed");
+	clean();
+}
+
+TEST(never_up_is_given_up)
+{
+	setup();
+	give(&f.grant, 0);
+	tunnel_loaded(f.machine, 1, false, "no such token", at(0), &f.actions);
+	CHECK_TEXT(take(), "");
+	tunnel_tick(f.machine, at(1), &f.actions);
+	CHECK_TEXT(take(), "load:1");
+	tunnel_tick(f.machine, at(60), &f.actions);
+	CHECK_TEXT(take(), "record:connection.cut terminate-peer unload record:connection.closed "
+			   "report:closed");
+	CHECK_TEXT(f.reason, "not up within 60 s: no such token");
+	clean();
+}
+
+TEST(damaged_journal_is_not_used)
+{
+	struct err err = { 0 };
+	static const char bad[] = "{\"kind\":\"grant.accepted\",\"subject\":\"x\",\"data\":{}}";
+	static const char foreign[] = "{\"kind\":\"flow.seen\",\"subject\":\"x\",\"data\":{}}";
+
+	setup();
+	CHECK(tunnel_recall(f.machine, bad, strlen(bad), &err) == 1 && err.text[0]);
+	CHECK(tunnel_recall(f.machine, "{", 1, &err) == 1);
+	CHECK(tunnel_recall(f.machine, foreign, strlen(foreign), &err) == 0);
+	clean();
+}
+
+TEST_MAIN()
