@@ -149,22 +149,26 @@ class Stage:
         return self.tokens[name]
 
     def register_site(self, site):
-        maker, issuer = self.tokens["maker"], self.tokens["issuer"]
         owner = self.token(f"admin-{site}", f"site:{site}")
-        api, gateway = self.center.api, gateway_name(site)
+        api = self.center.api
         organization = f"org-{site}"
         api("POST", "/organizations", {"name": organization, "kind": _kind(site), "title": site})
         api("POST", "/sites", {"name": site, "organization": organization,
             "owner_spki": self.pki.owner_spki(site)})
         api("POST", f"/policies/site/{site}", raw=self.pki.site_policy(site),
             token=owner)
+        self.register_device(site, gateway_name(site), self.pki.device_information(site),
+            self.pki.device_certificate(site))
+
+    def register_device(self, site, gateway, information, certificate):
+        """The steps a to g of one box, each by its own party."""
+        maker, issuer = self.tokens["maker"], self.tokens["issuer"]
+        owner = self.token(f"admin-{site}", f"site:{site}")
+        api, step = self.center.api, f"/procedures/{gateway}"
         api("POST", "/procedures", {"gateway": gateway, "site": site}, token=owner)  # a
-        step = f"/procedures/{gateway}"
         api("POST", f"{step}/purchase", {"maker": MAKER}, token=owner)  # b
-        api("POST", f"{step}/register", {"information": self.pki.device_information(site)},  # c
-            token=maker)
-        api("POST", f"{step}/certificate", {"certificate": self.pki.device_certificate(site)},  # d
-            token=issuer)
+        api("POST", f"{step}/register", {"information": information}, token=maker)  # c
+        api("POST", f"{step}/certificate", {"certificate": certificate}, token=issuer)  # d
         api("POST", f"{step}/installed", {}, token=maker)  # e
         api("POST", f"{step}/delivered", {}, token=maker)  # f
         api("POST", f"{step}/use", {}, token=owner)  # g

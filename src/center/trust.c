@@ -183,6 +183,23 @@ static void trust_changed(struct center *center)
 	live_review(center, NULL);
 }
 
+/* A box whose tier 1 is revoked has no business here with tier 2 either, nor on the stream that it
+ * opened before (promise 9). */
+static void drop_revoked(void *context, const char *name, void *value)
+{
+	struct center *center = context;
+	const struct gateway *gateway = value;
+
+	if (!gateway->front || trust_certificate(center, 1, &gateway->device, clock_wall_usec()) !=
+	                               CERTIFICATE_REVOKED) {
+		return;
+	}
+	for (size_t i = 0; i < gateway->service_count; i++) {
+		core_send(center, NULL, MESSAGE_DROP, 0, gateway->service[i].fingerprint.bytes,
+		        HASH_BYTES);
+	}
+}
+
 static uint64_t record_statement(struct center *center, const struct statement *statement)
 {
 	struct record *record = ledger_record(center, "accreditation.published", statement->id);
@@ -274,6 +291,7 @@ int trust_take_crl(
 	r = adopt_crl(center, (unsigned)tier, bytes, byte_count, err);
 	core_must(r < 0 ? r : 0, "take a revocation list");
 	trust_changed(center);
+	names_each(center->gateways, drop_revoked, center);
 	return r;
 }
 

@@ -1,6 +1,7 @@
 /*
  * Process agent: the local socket (protocol.md 7), for the command `sekisho gateway …` on this box.
- * One JSON object a line, one answer a line. Only root may connect. What shuts never needs the center.
+ * One JSON object a line, one answer a line, one after the other. Only root may connect. What shuts
+ * never needs the center.
  */
 #include "gateway/agent.h"
 
@@ -85,6 +86,8 @@ static void answer_ok(struct local *local)
 	answer(local, object);
 }
 
+static void take_lines(struct local *local);
+
 /* --- status: priv's part and ours ------------------------------------------------------------------- */
 
 static void ask_status(struct local *local)
@@ -128,6 +131,7 @@ void agent_local_status(struct agent *agent, uint32_t tag, const char *text, siz
 		if (local->tag == tag) {
 			local->tag = 0;
 			answer(local, status);
+			take_lines(local);
 			return;
 		}
 	}
@@ -135,16 +139,10 @@ void agent_local_status(struct agent *agent, uint32_t tag, const char *text, siz
 
 /* --- connect: asked of the center -------------------------------------------------------------------- */
 
-static void on_answered(void *context, const struct http_response *response)
+static void answer_connect(struct local *local, const struct http_response *response)
 {
-	struct local *local = context;
 	AUTO_JSON json_t *object = NULL;
 
-	local->waiting = false;
-	if (local->closed) {
-		local_free(local);
-		return;
-	}
 	if (response->fault < 0) {
 		answer_error(local, response->reason);
 		return;
@@ -164,6 +162,19 @@ static void on_answered(void *context, const struct http_response *response)
 		json_object_set_new(object, "ok", json_false());
 	}
 	answer(local, object);
+}
+
+static void on_answered(void *context, const struct http_response *response)
+{
+	struct local *local = context;
+
+	local->waiting = false;
+	if (local->closed) {
+		local_free(local);
+		return;
+	}
+	answer_connect(local, response);
+	take_lines(local);
 }
 
 struct connect {
@@ -276,11 +287,24 @@ static void take_line(struct local *local, const char *text, size_t count)
 	}
 }
 
+/* A line waits until the one before has its answer. */
+static void take_lines(struct local *local)
+{
+	const uint8_t *end;
+
+	while (!local->closed && !local->waiting && local->tag == 0 && local->in.count > 0 &&
+	        (end = memchr(local->in.bytes, '\n', local->in.count))) {
+		size_t count = (size_t)(end - local->in.bytes);
+
+		take_line(local, (const char *)local->in.bytes, count);
+		buf_drop(&local->in, count + 1);
+	}
+}
+
 static void on_local(void *context, uint32_t events)
 {
 	struct local *local = context;
 	uint8_t *room = buf_reserve(&local->in, 4096);
-	const uint8_t *end;
 	ssize_t got;
 
 	got = room ? recv(local->fd, room, 4096, MSG_DONTWAIT) : 0;
@@ -292,12 +316,7 @@ static void on_local(void *context, uint32_t events)
 		return;
 	}
 	local->in.count += (size_t)got;
-	while ((end = memchr(local->in.bytes, '\n', local->in.count))) {
-		size_t count = (size_t)(end - local->in.bytes);
-
-		take_line(local, (const char *)local->in.bytes, count);
-		buf_drop(&local->in, count + 1);
-	}
+	take_lines(local);
 }
 
 static void on_connect(void *context, uint32_t events)

@@ -204,8 +204,8 @@ static void print_local(const struct firewall_config *config, struct buf *out)
 
 static void print_forward(const struct firewall_config *config, struct buf *out)
 {
-	/* Kernel ESP shows a packet of a tunnel once more on its way out of the WAN interface, before
-	 * it is encrypted: one that will be is none of the guard's. */
+	/* Kernel ESP shows a packet of a tunnel here once more, as leaving by the WAN interface,
+	 * before it is encrypted: one that will be is none of the guard's. */
 	const char *clear = config->kernel_esp ? "rt ipsec missing " : "";
 
 	buf_add_text(out, "  chain pre_nat {\n"

@@ -79,7 +79,12 @@ static int start_segment(struct journal *journal)
 		return FAULT(-errno);
 	}
 	if (journal->fd >= 0) {
+		r = journal_sync(journal);
 		close(journal->fd);
+		journal->fd = -1;
+		if (r < 0) {
+			return FAULT(r);
+		}
 	}
 	journal->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (journal->fd < 0) {
@@ -271,7 +276,7 @@ struct journal *journal_free(struct journal *journal)
 	return NULL;
 }
 
-int journal_append(struct journal *journal, const void *record, size_t count)
+int journal_write(struct journal *journal, const void *record, size_t count)
 {
 	AUTO_BUF struct buf link = BUF(CHAIN_LINK_BYTES_MAX);
 	AUTO_BUF struct buf frame = BUF(CHAIN_LINK_BYTES_MAX + CHAIN_FRAME_HEAD_BYTES);
@@ -290,13 +295,9 @@ int journal_append(struct journal *journal, const void *record, size_t count)
 			return FAULT(r);
 		}
 	}
-	/* One write and one sync: a frame that is not whole is cut off at the next start. After a
-	 * failed sync the page may be dropped and a later sync lie (F06): the caller ends. */
+	/* One write: a frame that is not whole is cut off at the next start. */
 	if (write(journal->fd, frame.bytes, frame.count) != (ssize_t)frame.count) {
 		return FAULT(errno ? -errno : -EIO);
-	}
-	if (fdatasync(journal->fd) < 0) {
-		return FAULT(-errno);
 	}
 	segment = &journal->segments[journal->segment_count - 1];
 	segment->last = next.count;
@@ -304,6 +305,19 @@ int journal_append(struct journal *journal, const void *record, size_t count)
 	journal->chain = next;
 	journal->file_bytes += frame.count;
 	return 0;
+}
+
+/* After a failed sync the page may be dropped and a later sync lie (F06): the caller ends. */
+int journal_sync(struct journal *journal)
+{
+	return journal->fd >= 0 && fdatasync(journal->fd) < 0 ? FAULT(-errno) : 0;
+}
+
+int journal_append(struct journal *journal, const void *record, size_t count)
+{
+	int r = journal_write(journal, record, count);
+
+	return r == 0 ? journal_sync(journal) : r;
 }
 
 uint64_t journal_newest(const struct journal *journal)

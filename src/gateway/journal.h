@@ -32,6 +32,11 @@ AUTO_DEFINE(journal)
  * may not be there: nothing that depends on it may be done. */
 int journal_append(struct journal *journal, const void *record, size_t count) must_use;
 
+/* The two halves of it, for records that share one sync. Nothing may depend on what was written
+ * until journal_sync() said 0. */
+int journal_write(struct journal *journal, const void *record, size_t count) must_use;
+int journal_sync(struct journal *journal) must_use;
+
 uint64_t journal_newest(const struct journal *journal); /* number of the newest record, 0: none */
 uint64_t journal_oldest(const struct journal *journal); /* of the oldest one still here */
 uint64_t journal_acknowledged(const struct journal *journal);

@@ -28,6 +28,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/str.h"
 #include "gateway/message.h"
 #include "wire/json.h"
 
@@ -363,13 +364,28 @@ static int take_cut(struct priv *priv, struct cursor *cursor)
 	return 0;
 }
 
+/* What agent may put on record. Everything else in the journal is priv's own word, which whoever
+ * takes agent over cannot give. */
+static bool is_note_of_agent(const char *kind)
+{
+	static const char *const kinds[] = { "center.found", "center.lost", "checkpoint.refused",
+		"enrolment.refused", "token.missing" };
+
+	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+		if (text_equal(kinds[i], kind)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int take_note(struct priv *priv, struct cursor *cursor)
 {
 	AUTO_STRING char *kind = take_text(cursor);
 	AUTO_STRING char *subject = take_text(cursor);
 	AUTO_STRING char *text = take_text(cursor);
 
-	if (!cursor_done(cursor) || !record_kind_find(kind)) {
+	if (!cursor_done(cursor) || !is_note_of_agent(kind)) {
 		return 1;
 	}
 	priv_note(priv, kind, subject, text);

@@ -228,7 +228,21 @@ struct round {
 	struct opened *opened;
 	size_t opened_count;
 	bool journal_failed;
+	bool record_next; /* the action behind this one is a record as well: they share one sync */
 };
+
+static void keep_record(struct priv *priv, const struct tunnel_action *action, struct round *round)
+{
+	int r = journal_write(priv->journal, action->record.bytes, action->record.count);
+
+	if (r == 0 && !round->record_next) {
+		r = journal_sync(priv->journal);
+	}
+	if (r != 0) {
+		log_error("the journal cannot be written (%d): nothing is opened any more", r);
+		round->journal_failed = true;
+	}
+}
 
 static void do_action(struct priv *priv, const struct tunnel_action *action, struct round *round,
 	struct tunnel_actions *next)
@@ -241,11 +255,7 @@ static void do_action(struct priv *priv, const struct tunnel_action *action, str
 	}
 	switch (action->type) {
 	case TUNNEL_RECORD:
-		r = journal_append(priv->journal, action->record.bytes, action->record.count);
-		if (r != 0) {
-			log_error("the journal cannot be written (%d): nothing is opened any more", r);
-			round->journal_failed = true;
-		}
+		keep_record(priv, action, round);
 		break;
 	case TUNNEL_PEER_LOAD:
 	case TUNNEL_CHILD_INITIATE:
@@ -290,6 +300,7 @@ void priv_act(struct priv *priv, struct tunnel_actions *actions)
 		struct round round = { .opened = mem_new(now.count, sizeof(struct opened)) };
 
 		for (size_t i = 0; i < now.count; i++) {
+			round.record_next = i + 1 < now.count && now.items[i + 1].type == TUNNEL_RECORD;
 			do_action(priv, &now.items[i], &round, &next);
 		}
 		for (size_t i = 0; i < round.opened_count; i++) {

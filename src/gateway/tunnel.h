@@ -10,12 +10,14 @@
  *   2  a grant is accepted only if the own site's active policy permits it (protocol.md 1.3);
  *   3  a closed id never opens again, and nothing outlives its lease or its grant's end, whatever
  *      the wall clock does (both are counted on the monotonic clock once accepted);
- *   4  each effect comes after its TUNNEL_RECORD, which must be durable before the next action. The
- *      report "armed" is none, it opens nothing: its record follows it;
+ *   4  each effect comes after its TUNNEL_RECORD, which must be durable before the next action: the
+ *      filter opens only when grant.accepted and connection.opening are on disk. What opens nothing
+ *      (charon's configuration, the report "armed") stands before its record and overlaps with it;
  *   7  every input that is refused leaves a record with its reason, and nothing else.
  *
  * The shell's part of the contract:
- *   - carry out actions in order. TUNNEL_RECORD: stop here until it is on disk; if that fails, do
+ *   - carry out actions in order. TUNNEL_RECORD: stop here until it is on disk (several in a row may
+ *     share one sync); if that fails, do
  *     nothing that follows except TUNNEL_LEASE_CLOSE and TUNNEL_FLOWS_FORGET (closing never waits
  *     for a full disk), and end the process;
  *   - TUNNEL_LEASE_OPEN: afterwards call tunnel_opened() with what the packet filter said;

@@ -193,7 +193,7 @@ static void settle(struct turn *turn, struct tunnel *tunnel,
 
 	if (tunnel->opened && !element) {
 		turn_close(turn, tunnel, "lease.expired", NULL,
-			"the lease ran out while the gateway was being restarted");
+			"nothing of it was open any more after a restart");
 		return;
 	}
 	tunnel->state = TUNNEL_LOADING;

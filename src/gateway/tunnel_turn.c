@@ -252,26 +252,43 @@ void turn_initiate(struct turn *turn, struct tunnel *tunnel)
 
 /* --- transitions ----------------------------------------------------------------------------------- */
 
+/* When the lease of an opening now would end. */
+static int64_t lease_end(const struct turn *turn, const struct tunnel *tunnel)
+{
+	int64_t whole = turn->now.monotonic_usec + tunnel->grant.lease_sec * USEC_PER_SEC;
+
+	return tunnel->opened ? tunnel->lease_end : turn_least(whole, tunnel->grant_end);
+}
+
+/* The record that has to be on disk before the filter opens, made ahead: it is written while the
+ * peers find each other, so that nobody waits for the disk once the SA is up. */
+static void intend(struct turn *turn, struct tunnel *tunnel)
+{
+	struct record *record;
+
+	if (tunnel->intended || SIM_BUG(no_open_record)) {
+		return;
+	}
+	record = turn_record_new(turn, "connection.opening", tunnel->grant.id.text, NULL);
+	record_number(record, "number", tunnel->grant.number);
+	record_number(record, "ttl_msec",
+		(lease_end(turn, tunnel) - turn->now.monotonic_usec) / USEC_PER_MSEC);
+	turn_record_push(turn, "connection.opening", tunnel->grant.id.text, record);
+	tunnel->intended = true;
+}
+
 /* ARMED ─▶ OPENING, when everything is there. */
 void turn_open(struct turn *turn, struct tunnel *tunnel)
 {
-	int64_t now = turn->now.monotonic_usec;
-	int64_t end = tunnel->opened
-		? tunnel->lease_end
-		: turn_least(now + tunnel->grant.lease_sec * USEC_PER_SEC, tunnel->grant_end);
-	struct record *record;
+	int64_t now = turn->now.monotonic_usec, end = lease_end(turn, tunnel);
 
 	if (tunnel->state != TUNNEL_ARMED || !turn->machine->filter ||
 		(!tunnel->child_up && !SIM_BUG(open_early)) || end - now < USEC_PER_MSEC ||
 		turn->now.wall_usec >= tunnel->grant.not_after) {
 		return;
 	}
-	if (!SIM_BUG(no_open_record)) {
-		record = turn_record_new(turn, "connection.opening", tunnel->grant.id.text, NULL);
-		record_number(record, "number", tunnel->grant.number);
-		record_number(record, "ttl_msec", (end - now) / USEC_PER_MSEC);
-		turn_record_push(turn, "connection.opening", tunnel->grant.id.text, record);
-	}
+	intend(turn, tunnel);
+	tunnel->intended = false;
 	tunnel->state = TUNNEL_OPENING;
 	tunnel->opened = true;
 	tunnel->go = true; /* an SA lost from now on is made again without being asked */
@@ -290,6 +307,7 @@ void turn_arm(struct turn *turn, struct tunnel *tunnel)
 	turn_report(turn, TUNNEL_REPORT_ARMED, tunnel->grant.id.text, "");
 	turn_record_push(turn, "connection.armed", tunnel->grant.id.text,
 		turn_record_new(turn, "connection.armed", tunnel->grant.id.text, NULL));
+	intend(turn, tunnel);
 	if (tunnel->child_up || SIM_BUG(open_early)) {
 		turn_open(turn, tunnel);
 	} else if (tunnel->go) {

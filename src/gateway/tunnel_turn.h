@@ -23,6 +23,7 @@ struct tunnel {
 	struct tunnel_child child;
 	bool child_up;  /* charon's word, the same in all tunnels of one child */
 	bool go;        /* the center's word */
+	bool intended;  /* its next opening is recorded */
 	bool opened;    /* an element was, or may have been, in the filter */
 	bool old_boot;  /* recalled from before the machine was started anew */
 	bool ended;     /* recalled: its closing is recorded, its end is not */

@@ -9,17 +9,6 @@
 #define EST_CERTS_MAX 16
 #define EST_BODY_BYTES_MAX (2 * EST_CERTS_MAX * CERT_DER_BYTES_MAX)
 
-static void add_lines(struct buf *out, const struct buf *der)
-{
-	AUTO_BUF struct buf text = BUF(2 * der->count + 8);
-
-	base64_add(&text, der->bytes, der->count);
-	for (size_t at = 0; at < text.count; at += 64) {
-		buf_add(out, text.bytes + at, text.count - at < 64 ? text.count - at : 64);
-		buf_add_text(out, "\n");
-	}
-}
-
 /* The DER of a body that is base64 with line breaks, PEM with `label`, or DER. */
 static int body_der(const void *body, size_t count, const char *label, struct buf *der)
 {
@@ -64,7 +53,7 @@ void est_certs_print(const struct cert *const *certs, size_t count, struct buf *
 	der_close(&der, data);
 	der_close(&der, wrapped);
 	der_close(&der, content);
-	add_lines(out, &der);
+	base64_add(out, der.bytes, der.count);
 }
 
 static bool open_certs(struct der in, struct der *ret_list)
@@ -134,10 +123,7 @@ int est_csr_parse(const void *body, size_t count, struct csr **ret_csr, struct e
 
 void est_csr_print(const uint8_t *der, size_t count, struct buf *out)
 {
-	AUTO_BUF struct buf copy = BUF(count + 1);
-
-	buf_add(&copy, der, count);
-	add_lines(out, &copy);
+	base64_add(out, der, count);
 }
 
 void est_csrattrs_print(struct buf *out)
@@ -153,5 +139,5 @@ void est_csrattrs_print(struct buf *out)
 	der_close(&der, attribute);
 	der_add_oid(&der, OID_ECDSA_SHA256);
 	der_close(&der, list);
-	add_lines(out, &der);
+	base64_add(out, der.bytes, der.count);
 }

@@ -2,7 +2,8 @@
  * Bodies of EST (RFC 7030, RFC 8951): bytes to structs and back, no HTTP.
  *
  * Everything travels as base64 of DER. RFC 8951 says: no Content-Transfer-Encoding, line breaks are
- * to be tolerated; some clients still send PEM armour or raw DER, and both are read too.
+ * to be tolerated; some clients still send PEM armour or raw DER, and both are read too. What we send
+ * has no line breaks (RFC 4648 3.1): strongSwan's client takes nothing else.
  */
 #pragma once
 
@@ -14,7 +15,7 @@
 #define EST_TYPE_CSRATTRS "application/csrattrs"
 
 /* The answer of /cacerts and /simpleenroll: a degenerate PKCS#7 SignedData with these certificates,
- * base64 with line breaks after 64 characters. */
+ * base64 on one line. */
 void est_certs_print(const struct cert *const *certs, size_t count, struct buf *out);
 
 /* The same read back (for our own client, and as oracle of the tests). The caller frees each.

@@ -63,17 +63,25 @@ const char *agent_state_name(enum agent_state state)
 	return "online";
 }
 
-static void answer_from_center(size_t index)
+/* What is awaited from the center, or from priv, comes. */
+static void answer_waiting(struct agent *agent, size_t round)
 {
 	static const char body[] = "{\"id\":\"01JD0000000000000000000000\",\"leaf\":7}";
-	struct http1_message message = { .status = index % 2 ? 403 : 201, .body = (uint8_t *)body,
-		.body_bytes = sizeof(body) - 1 };
+	static const char status[] = "{\"connections\":[]}";
+	struct http1_message message = { .status = round % 2 ? 403 : 201,
+		.body = (const uint8_t *)body, .body_bytes = sizeof(body) - 1 };
 	struct http_response response = { .message = &message };
 
-	if (index % 3 == 2) {
-		response = (struct http_response){ .fault = -ETIMEDOUT, .reason = "no answer" };
+	if (pending_count > 0) {
+		if (round % 3 == 2) {
+			response = (struct http_response){ .fault = -ETIMEDOUT, .reason = "no answer" };
+		}
+		pending_count--;
+		pending[pending_count].handler(pending[pending_count].context, &response);
+		return;
 	}
-	pending[index].handler(pending[index].context, &response);
+	asked_priv = 0;
+	agent_local_status(agent, last_tag, status, sizeof(status) - 1);
 }
 
 /* Reads what was answered; returns how many answers that is. */
@@ -136,22 +144,18 @@ static void ask(struct agent *agent, const uint8_t *data, size_t size, bool leav
 		shutdown(pair[1], SHUT_RDWR);
 		on_local(local, EPOLLIN | EPOLLHUP);
 	} else if (agent->locals && !local->closed) {
-		static const char status[] = "{\"connections\":[]}";
-
-		for (uint32_t tag = last_tag; asked_priv > 0; asked_priv--, tag--) {
-			agent_local_status(agent, tag, status, sizeof(status) - 1);
+		/* Each answer lets the next line be taken; cuts are answered in between. */
+		for (size_t round = 0; pending_count > 0 || asked_priv > 0; round++) {
+			assert_always(pending_count + asked_priv == 1);
+			answer_waiting(agent, round);
 		}
-		for (size_t i = 0; i < pending_count; i++) {
-			answer_from_center(i);
-		}
-		pending_count = 0;
 		answers = read_answers(pair[1]);
 		assert_always(answers == lines_of(data, size));
 		on_local(local, EPOLLIN);
 		agent_local_close(agent);
 	}
-	for (size_t i = 0; i < pending_count; i++) {
-		answer_from_center(i);
+	while (pending_count > 0) {
+		answer_waiting(agent, size);
 	}
 	assert_always(!agent->locals);
 	close(pair[1]);

@@ -328,6 +328,8 @@ static void one_thing(struct world *world, const struct script *script)
 /* All faults are over, everybody is back and knows the newest. */
 static void heal(struct world *world)
 {
+	bool hostile = world->hostile;
+
 	world_say(world, "all faults are healed");
 	world->calm = true;
 	world->hostile = false;
@@ -348,7 +350,9 @@ static void heal(struct world *world)
 		memcpy(box->revoked_below, world->head.revoked_below, sizeof(box->revoked_below));
 		box_start(box);
 		charon_start(box);
-		box->broken = true; /* the stream comes anew */
+		/* With the honest center back the streams come anew, or its gateways would hold what
+		 * the other one gave them until nobody renews it. */
+		box->broken = hostile;
 		box_policy(box);
 		box_trust(box);
 	}

@@ -20,6 +20,7 @@ HOSPITAL, MAKER, LABORATORY = "core-hospital", "device-maker", "test-center"
 CT, TERMINAL, SERVER = f"{HOSPITAL}/ct", f"{MAKER}/terminal", f"{LABORATORY}/server"
 TCP, UDP, STREAM_PORT, ECHO_PORT = 6, 17, 9000, 4000
 LEASE_MSEC = 300_000
+BULK_BYTES = 256 << 10
 CHOICE = "The kernel encrypts: it has ESP with AES-256-GCM and xfrm interfaces."
 
 
@@ -136,6 +137,16 @@ class Tunnel:
             and not (packet.protocol == "udp" and 500 in (packet.source_port, packet.destination_port)))
         expect(not others, f"{len(others)} packets neither IKE nor ESP: {others[:3]}")
         expect(not self.wan.contains(b"sekisho"), "what was sent was seen in the clear")
+
+    def case_large(self):
+        """driver: full segments pass: hosts learn the tunnel's smaller packet size"""
+        data, sizes = bytes(BULK_BYTES), lambda packet: len(packet.data)
+        begun = time.monotonic()
+        expect(echo_ask(self.world, TERMINAL, "tcp", self.service[CT], ECHO_PORT, data, 20), "no echo")
+        self.tap.note(f"{BULK_BYTES >> 10} kB there and back in {time.monotonic() - begun:.2f} s")
+        packets = self.wan.packets(is_esp)
+        expect(sum(map(sizes, packets)) > 2 * BULK_BYTES, "it did not go by ESP")
+        expect(max(map(sizes, packets)) <= 1500, f"a packet of {max(map(sizes, packets))} bytes")
 
     def case_close(self):
         """driver: a closed lease stops the flow at once"""

@@ -1,0 +1,204 @@
+/*
+ * Process priv as an agent that is taken over sees it: any messages, with seals that always open and
+ * a policy that permits. Whatever agent says, nothing is opened before charon has a CHILD SA; every
+ * record is a well-formed one; a malformed message is answered by ending the sender.
+ *
+ * Input: u8 type, u32 tag, u16 length, payload, and again. {text} and {hour} in a payload become the
+ * time now and an hour later, so that a seed does not get old.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/record.h"
+#include "gateway/priv.h"
+
+/* Only the machine and the parsers are real. */
+#define trust_identity(trust) NULL
+#define trust_identity_set(trust, der, count, err) err_set(err, 1, "not a certificate")
+#define trust_take(trust, data, count, now, changed, err) fake_take(data, count, changed, err)
+#define trust_policy_take(trust, data, count, now, changed, err) fake_take(data, count, changed, err)
+#define trust_site_policy(trust) fake_site
+#define trust_provider_policy(trust) fake_provider
+#define trust_gateway(trust) "gw-core"
+#define trust_site(trust) "core-hospital"
+#define journal_append(journal, record, count) fake_append(record, count)
+#define journal_newest(journal) 7
+#define journal_oldest(journal) 1
+#define journal_acknowledged(journal) 5
+#define journal_full(journal) false
+#define journal_acknowledge(journal, seq, now) ((void)(seq))
+#define journal_read(journal, from, count, each, context) fake_read(from, each, context)
+#define firewall_check(firewall) 0
+#define charon_alive(charon) true
+
+static struct site_policy *fake_site;
+static struct provider_policy *fake_provider;
+
+static int fake_take(const char *data, size_t count, bool *ret_changed, struct err *err)
+{
+	*ret_changed = count % 2;
+	return err_set(err, 1, "refused: %.20s", data);
+}
+
+static int fake_append(const void *record, size_t count)
+{
+	struct record_head head;
+
+	assert_always(record_check(record, count, &head, NULL) == 0);
+	return 0;
+}
+
+static int fake_read(uint64_t from, journal_each *each, void *context)
+{
+	static const uint8_t bytes[100];
+	struct chain_link link = { .seq = from };
+
+	return from == 7 ? each(context, &link, bytes, sizeof(bytes)) : 0;
+}
+
+#include "gateway/priv.c"
+#include "gateway/priv_event.c"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool accepted; /* some grant was */
+
+void priv_act(struct priv *priv, struct tunnel_actions *actions)
+{
+	for (size_t i = 0; i < actions->count; i++) {
+		const struct tunnel_action *action = &actions->items[i];
+
+		assert_always(action->type != TUNNEL_LEASE_OPEN &&
+		              action->type != TUNNEL_LEASE_RENEW);
+		if (action->type == TUNNEL_RECORD) {
+			assert_always(fake_append(action->record.bytes, action->record.count) == 0);
+		}
+		accepted = accepted || action->type == TUNNEL_PEER_LOAD;
+	}
+	tunnel_actions_clear(actions);
+}
+
+void priv_reconcile(struct priv *priv)
+{
+}
+
+void priv_apply_policy(struct priv *priv)
+{
+}
+
+/* The text is the payload; an empty one is a broken seal. */
+static int open_any(void *context, const char *provider, const char *typ, const char *sealed,
+        size_t count, int64_t wall_usec, struct buf *payload, struct err *err)
+{
+	buf_add(payload, sealed, count);
+	return count > 0 ? 0 : err_set(err, 1, "no seal");
+}
+
+static int permit_any(void *context, const struct grant *grant, int64_t wall_usec, struct err *err)
+{
+	return 0;
+}
+
+static void make_policies(void)
+{
+	static const char site[] = "sekisho site-policy 1\nsite core-hospital\nversion 1\n"
+				   "host ct address 192.168.10.20 service 100.64.2.20\n"
+				   "allow ct-dicom from device-maker/* to ct class "
+				   "remote-maintenance protocol tcp port 1-65535\n"
+				   "test permit from device-maker/terminal to ct class "
+				   "remote-maintenance protocol tcp port 104\n";
+	static const char provider[] =
+	        "sekisho provider-policy 1\nprovider regional-vpn\nversion 1\npool 100.64.0.0/10\n"
+	        "site core-hospital prefix 100.64.2.0/24\nsite device-maker prefix 100.64.3.0/24\n"
+	        "class remote-maintenance duration 2h lease 60s\n"
+	        "group a sites core-hospital device-maker classes remote-maintenance\n";
+	struct err err = { 0 };
+
+	if (site_policy_parse(site, strlen(site), &fake_site, &err) != 0 ||
+	        provider_policy_parse(provider, strlen(provider), &fake_provider, &err) != 0) {
+		fprintf(stderr, "%s\n", err.text);
+		abort();
+	}
+}
+
+static void make_machine(struct priv *priv)
+{
+	struct tunnel_config config = { .provider = "regional-vpn", .site = "core-hospital",
+		.gateway = "gw-core", .identity = "gw-core.regional-vpn.sekisho.internal",
+		.serial = "ff", .boot = "boot", .grant_sec_max = GRANT_SEC_MAX,
+		.trust = { NULL, open_any, permit_any } };
+	struct tunnel_actions actions = { 0 };
+
+	priv->machine = tunnel_machine_new(&config);
+	tunnel_policy_set(priv->machine, fake_provider, fake_site, clock_now(), &actions);
+	tunnel_charon(priv->machine, true, clock_now(), &actions);
+	tunnel_filter(priv->machine, true, clock_now(), &actions);
+	tunnel_start(priv->machine, clock_now(), &actions);
+	tunnel_actions_clear(&actions);
+}
+
+static void fill_times(const uint8_t *bytes, size_t count, struct buf *out)
+{
+	int64_t now = clock_wall_usec();
+
+	for (size_t i = 0; i < count; i++) {
+		if (count - i >= 6 && memcmp(bytes + i, "{text}", 6) == 0) {
+			buf_add_text(out, time_print(now).text);
+			i += 5;
+		} else if (count - i >= 6 && memcmp(bytes + i, "{hour}", 6) == 0) {
+			buf_add_text(out, time_print(now + 3600 * USEC_PER_SEC).text);
+			i += 5;
+		} else {
+			buf_add_u8(out, bytes[i]);
+		}
+	}
+}
+
+static void tell(struct priv *priv, uint16_t type, uint32_t tag, const uint8_t *bytes, size_t count)
+{
+	AUTO_BUF struct buf filled = BUF(MESSAGE_BYTES_MAX), payload = BUF(MESSAGE_BYTES_MAX);
+	const char *text, *bar;
+
+	fill_times(bytes, count, &filled);
+	/* "|a|b|c" is the blocks a, b and c; anything else is taken as it is. */
+	text = buf_text(&filled);
+	while (filled.count > 0 && text[0] == '|') {
+		bar = strchr(text + 1, '|');
+		buf_add_block(&payload, text + 1, bar ? (size_t)(bar - text - 1) : strlen(text + 1));
+		text = bar ? bar : "";
+	}
+	if (payload.count == 0) {
+		buf_add(&payload, filled.bytes, filled.count);
+	}
+	on_message(priv, type, tag, payload.bytes, payload.count);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct gateway_config config = { .provider = (char *)"regional-vpn" };
+	struct priv priv = { .config = &config, .listen_fd = -1 };
+	struct cursor cursor = CURSOR(data, size);
+
+	if (!fake_site) {
+		make_policies();
+	}
+	accepted = false;
+	assert_always(loop_new(&priv.loop) == 0);
+	if (size > 0 && cursor_u8(&cursor) != 'x') {
+		make_machine(&priv);
+	}
+	while (cursor_left(&cursor) > 7) {
+		uint16_t type = cursor_u8(&cursor);
+		uint32_t tag = cursor_u32(&cursor);
+		size_t count = cursor_u16(&cursor), left = cursor_left(&cursor);
+
+		count = count < left ? count : left;
+		tell(&priv, type, tag, cursor_take(&cursor, count), count);
+	}
+	if (getenv("FUZZ_PRIV_SEEDS") && size > 0) {
+		fprintf(stderr, "accepted: %d\n", accepted);
+	}
+	tunnel_machine_free(priv.machine);
+	loop_free(priv.loop);
+	return 0;
+}
