@@ -67,6 +67,8 @@ class Stream:
                 data, extra, _, peer = self._socket.recvmsg(2048, 64)
             except TimeoutError:
                 continue
+            except OSError:
+                return  # the world is being taken down
             if peer[2] == socket.PACKET_OUTGOING or len(data) < 28 or data[9] != UDP:
                 continue
             head = (data[0] & 15) * 4

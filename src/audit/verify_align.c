@@ -131,11 +131,16 @@ static void find_altered(struct align *align, uint64_t index, const struct hash 
 /* Both rows have a hash here and they differ. Moves both on to where they may meet again. */
 static void find_difference(struct align *align, uint64_t *truth, uint64_t *have)
 {
-	const struct hash left = *row_at(align, &align->truth, *truth, *truth);
-	const struct hash right = *row_at(align, &align->have, *have, *have);
+	const struct hash *true_hash = row_at(align, &align->truth, *truth, *truth);
+	const struct hash *have_hash = row_at(align, &align->have, *have, *have);
+	struct hash left, right;
 	uint64_t t = *truth, h = *have;
-	bool last = !row_at(align, &align->truth, t, t + 1) && !row_at(align, &align->have, h, h + 1);
+	bool last;
 
+	assert_always(true_hash && have_hash);
+	left = *true_hash; /* the rows move on below */
+	right = *have_hash;
+	last = !row_at(align, &align->truth, t, t + 1) && !row_at(align, &align->have, h, h + 1);
 	if (!last && !meet(align, t, t + 1, h, h + 1) && align->hopeless < HOPELESS_COUNT) {
 		if (meet(align, t, t + 1, h, h) && meet(align, t, t, h, h + 1)) {
 			verify_find(align->verify, EXPORT_ENTRIES_SWAPPED, t, t + 1);

@@ -6,32 +6,30 @@
 
 #include "base/log.h"
 
-int err_trace(int fault, const char *file, int line, const char *function)
+void err_log(int fault, const char *file, int line, const char *function)
 {
 	log_trace(file, line, function, fault);
-	return fault;
 }
 
-int err_set(struct err *err, int result, const char *format, ...)
+int err_print(struct err *err, const char *format, ...)
 {
 	va_list args;
 
-	if (!err) {
-		return result;
+	if (err) {
+		va_start(args, format);
+		vsnprintf(err->text, sizeof(err->text), format, args);
+		va_end(args);
 	}
-	va_start(args, format);
-	vsnprintf(err->text, sizeof(err->text), format, args);
-	va_end(args);
-	return result;
+	return 0;
 }
 
-int err_wrap(struct err *err, int result, const char *format, ...)
+int err_print_before(struct err *err, const char *format, ...)
 {
 	char context[ERR_TEXT_BYTES_MAX], whole[2 * ERR_TEXT_BYTES_MAX + 2];
 	va_list args;
 
 	if (!err) {
-		return result;
+		return 0;
 	}
 	va_start(args, format);
 	vsnprintf(context, sizeof(context), format, args);
@@ -39,7 +37,7 @@ int err_wrap(struct err *err, int result, const char *format, ...)
 	snprintf(whole, sizeof(whole), "%s: %s", context, err->text);
 	memcpy(err->text, whole, sizeof(err->text) - 1);
 	err->text[sizeof(err->text) - 1] = '\0';
-	return result;
+	return 0;
 }
 
 void err_assert_failed(const char *condition, const char *file, int line, const char *function)

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdarg.h>
 
 #define ERR_TEXT_BYTES_MAX 512
@@ -26,14 +27,29 @@ struct err {
 /* Hands a fault up and leaves a trace line (level debug) that names the place. Returns `fault`. */
 #define FAULT(fault) err_trace((fault), __FILE__, __LINE__, __func__)
 
-int err_trace(int fault, const char *file, int line, const char *function);
-
 /* Sets the text, replacing what was there, and returns `result`, so that a function can end with
  * `return err_set(err, -EINVAL, "…", …)`. `err` may be NULL. */
-int err_set(struct err *err, int result, const char *format, ...) printf_like(3, 4);
+#define err_set(err, result, ...) err_result((result), err_print((err), __VA_ARGS__))
 
 /* Puts "context: " in front of the text that is there. Returns `result`. */
-int err_wrap(struct err *err, int result, const char *format, ...) printf_like(3, 4);
+#define err_wrap(err, result, ...) err_result((result), err_print_before((err), __VA_ARGS__))
+
+/* What is returned stands in this header, so that compiler and analyzer see in the caller that a
+ * function which ends this way did not do what it says. */
+int err_print(struct err *err, const char *format, ...) printf_like(2, 3);
+int err_print_before(struct err *err, const char *format, ...) printf_like(2, 3);
+void err_log(int fault, const char *file, int line, const char *function);
+
+static inline int err_result(int result, int printed)
+{
+	return result;
+}
+
+static inline int err_trace(int fault, const char *file, int line, const char *function)
+{
+	err_log(fault, file, line, function);
+	return fault != 0 ? fault : -EIO; /* errno was not set: still not a success */
+}
 
 /* An assertion that is always on. For our own mistakes only; input is never asserted. */
 #define assert_always(condition)                                                                   \

@@ -91,7 +91,7 @@ void connection_request_serve(struct exchange *exchange, const struct connection
 	                exchange->gateway ? exchange->gateway->name : exchange->operator_name,
 	                clock_monotonic_usec())) {
 		center->counts.denied++;
-		answer_denied(exchange, &center->decision);
+		answer_denied(exchange, &center->decision, &request->policy);
 		return;
 	}
 	answer = live_ask(center, request);
@@ -118,7 +118,7 @@ void connection_request_serve(struct exchange *exchange, const struct connection
 		        exchange, 409, "no grant can be made of the two gateways' addresses");
 		return;
 	}
-	answer_denied(exchange, &center->decision);
+	answer_denied(exchange, &center->decision, &request->policy);
 }
 
 static const struct json_field cut_fields[] = {
@@ -180,7 +180,7 @@ void connections_explain(struct exchange *exchange)
 	answer_json(exchange, 200,
 	        json_pack("{ss so sI si}", "verdict",
 	                decision.verdict == VERDICT_PERMIT ? "permit" : "deny", "layers",
-	                live_layers(&decision), "duration_sec", (json_int_t)decision.duration_sec,
+	                live_layers(&decision, &request.policy), "duration_sec", (json_int_t)decision.duration_sec,
 	                "lease_sec", (int)decision.lease_sec));
 }
 

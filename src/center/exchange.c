@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "center/ledger.h"
 #include "center/live.h"
+#include "policy/explain.h"
 #include "center/routes.h"
 
 static void send_answer(struct exchange *exchange, struct answer *answer)
@@ -152,11 +153,20 @@ void answer_problem(struct exchange *exchange, int status, const char *format, .
 	answer_json_as(exchange, status, "application/problem+json", problem(status, detail));
 }
 
-void answer_denied(struct exchange *exchange, const struct decision *decision)
+void answer_denied(struct exchange *exchange, const struct decision *decision,
+	const struct policy_request *request)
 {
-	json_t *body = problem(403, "the connection is not permitted");
+	AUTO_BUF struct buf detail = BUF(ERR_TEXT_BYTES_MAX);
+	enum policy_layer denied_by = decision_denied_by(decision);
+	json_t *body;
 
-	json_object_set_new(body, "layers", live_layers(decision));
+	buf_add_text(&detail, "the connection is not permitted");
+	if (denied_by < LAYER_COUNT) {
+		buf_add_text(&detail, ": ");
+		policy_reason_print(decision, denied_by, request, LANGUAGE_ENGLISH, &detail);
+	}
+	body = problem(403, buf_text(&detail));
+	json_object_set_new(body, "layers", live_layers(decision, request));
 	answer_json_as(exchange, 403, "application/problem+json", body);
 }
 

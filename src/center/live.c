@@ -429,7 +429,16 @@ json_t *live_print(const struct connection_row *row)
 	return json;
 }
 
-json_t *live_layers(const struct decision *decision)
+static json_t *sentence(const struct decision *decision, enum policy_layer layer,
+	const struct policy_request *request, enum policy_language language)
+{
+	AUTO_BUF struct buf text = BUF(ERR_TEXT_BYTES_MAX);
+
+	policy_reason_print(decision, layer, request, language, &text);
+	return json_string(buf_text(&text));
+}
+
+json_t *live_layers(const struct decision *decision, const struct policy_request *request)
 {
 	json_t *layers = json_array();
 
@@ -437,10 +446,11 @@ json_t *live_layers(const struct decision *decision)
 		const struct policy_layer_result *result = &decision->layers[layer];
 
 		json_array_append_new(layers,
-		        json_pack("{ss ss ss ss}", "layer",
-		                policy_layer_name((enum policy_layer)layer), "verdict",
-		                result->verdict == VERDICT_PERMIT ? "permit" : "deny", "reason",
-		                policy_reason_name(result->reason), "detail", result->detail));
+			json_pack("{ss ss ss ss so so}", "layer", policy_layer_name((enum policy_layer)layer),
+				"verdict", result->verdict == VERDICT_PERMIT ? "permit" : "deny", "reason",
+				policy_reason_name(result->reason), "detail", result->detail, "text",
+				sentence(decision, (enum policy_layer)layer, request, LANGUAGE_ENGLISH), "text_ja",
+				sentence(decision, (enum policy_layer)layer, request, LANGUAGE_JAPANESE)));
 	}
 	return layers;
 }

@@ -35,4 +35,4 @@ json_t *live_print(const struct connection_row *row);
 /* A stored row back as the machine's. Outcome 1: it is damaged. */
 int live_unpack(const struct store_connection *stored, struct connection_row *ret_row) must_use;
 /* The answer's reasons, a list of {"layer","verdict","reason","detail"}; the caller owns it. */
-json_t *live_layers(const struct decision *decision);
+json_t *live_layers(const struct decision *decision, const struct policy_request *request);

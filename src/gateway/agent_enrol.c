@@ -174,7 +174,7 @@ static void on_enrolled(void *context, const struct http_response *response)
 	uint64_t after_sec = 5;
 	struct err err = { 0 };
 
-	if (response->fault < 0) {
+	if (!response->message) {
 		agent_state_set(agent, AGENT_ENROLLING, "%s", response->reason);
 	} else if (response->message->status == 200) {
 		if (install(agent, response->message, &err) == 0) {
@@ -305,6 +305,9 @@ static void start_enrolment(struct agent *agent, bool renew)
 	}
 	if (ask(agent, renew, &err) != 0) {
 		log_error("enrolment: %s", err.text);
+		if (!renew) {
+			agent_state_set(agent, AGENT_ENROLLING, "cannot ask for a certificate: %s", err.text);
+		}
 		try_later(agent, TOKEN_RETRY_MSEC);
 	}
 }

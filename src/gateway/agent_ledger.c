@@ -172,6 +172,14 @@ static void on_proof(void *context, const struct http_response *response)
 	if (!text || response->fault < 0) {
 		return; /* the next checkpoint tries again */
 	}
+	/* A center that will not or cannot answer has not shown another history: accusing it needs an
+	 * answer. The checkpoint is not accepted either. */
+	if (response->message->status == 403 || response->message->status >= 500) {
+		log_warning("the center gives no proof (%d) that the ledger only grew; the checkpoint of "
+			    "%llu records stays the newest accepted",
+			response->message->status, (unsigned long long)agent->checkpoint_size);
+		return;
+	}
 	if (open_checkpoint(agent, agent->checkpoint, &first, &err) != 0 ||
 		open_checkpoint(agent, text, &second, &err) != 0) {
 		refuse(agent, text, err.text);

@@ -79,13 +79,6 @@ static void answer_error(struct local *local, const char *text)
 	answer(local, object);
 }
 
-static void answer_ok(struct local *local)
-{
-	AUTO_JSON json_t *object = json_pack("{s:b}", "ok", 1);
-
-	answer(local, object);
-}
-
 static void take_lines(struct local *local);
 
 /* --- status: priv's part and ours ------------------------------------------------------------------- */
@@ -260,7 +253,8 @@ static void cut(struct local *local, const json_t *line, bool one)
 		return;
 	}
 	agent_cut(local->agent, id ? id : "", "local", one ? "ended at the gateway" : "cut at the gateway");
-	answer_ok(local);
+	/* priv takes messages in their order: when it answers this, the packet filter is shut. */
+	ask_status(local);
 }
 
 static void take_line(struct local *local, const char *text, size_t count)

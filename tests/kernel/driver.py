@@ -16,7 +16,7 @@ import shutil
 import subprocess
 
 from lab.softhsm import MODULE
-from lab.world import LabError, wait_for
+from lab.world import SITES, LabError, wait_for
 
 PIN = "1234"
 KEY_ID = "01"
@@ -65,6 +65,19 @@ def _softhsm(folder, name):
     path.write_text(f"directories.tokendir = {path.parent / 'tokens'}\n"
         "objectstore.backend = file\nlog.level = ERROR\n")
     return str(path)
+
+
+class Folder:
+    """As much of a world as the ceremony needs: sites, and a place for files."""
+
+    def __init__(self, folder, sites):
+        self.folder = pathlib.Path(folder)
+        self.sites = {name: SITES[name] for name in sites}
+
+    def path(self, *parts):
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
 
 class Driver:

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 
 CONSOLE_LINES = 30
@@ -16,8 +15,9 @@ LINE = re.compile(r"^((not )?ok\b|#|1\.\.\d|Bail out!)")
 
 
 def relay(argv, console, timeout, **options):
-    """Runs it; returns the exit status of the test. `console` is the file with the kernel's words."""
-    guest = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    """Runs it; returns the exit status of the test. `console` is the file with the kernel's words; what
+    the guest says beside TAP is added to it."""
+    guest = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True, **options)
 
     def end(number=signal.SIGTERM, _frame=None):
@@ -39,17 +39,20 @@ def relay(argv, console, timeout, **options):
                 print(text, flush=True)
                 planned |= text.startswith(("1..", "Bail out!"))
                 failed |= text.startswith(("not ok", "Bail out!"))
+            else:
+                with open(console, "a", encoding="utf-8") as file:
+                    file.write(text + "\n")
         guest.wait()
     finally:
         late.cancel()
         end()
         guest.wait()
     if not planned:
-        with open(console, encoding="utf-8", errors="replace") as file:
-            for line in file.read().splitlines()[-CONSOLE_LINES:]:
-                print(f"# {line}")
+        if os.path.exists(console):
+            with open(console, encoding="utf-8", errors="replace") as file:
+                for line in file.read().splitlines()[-CONSOLE_LINES:]:
+                    print(f"# {line}")
         print(f"Bail out! the guest ended before its plan (status {guest.returncode}, at most "
             f"{timeout} s)", flush=True)
         return 1
-    sys.stdout.flush()
     return 1 if failed else 0

@@ -66,7 +66,7 @@ static void watch_renewed(struct box *box, const struct tunnel_action *action,
 	struct accepted *accepted)
 {
 	AUTO_JSON json_t *root = NULL;
-	int64_t now = world_moment(box->world, box->number).monotonic_usec;
+	int64_t now = world_moment(box->world, box->number).monotonic_usec, end;
 
 	assert_always(json_parse(action->record.bytes, action->record.count, &root, NULL) == 0);
 	if (now > accepted->lease_end + SLACK) {
@@ -75,8 +75,12 @@ static void watch_renewed(struct box *box, const struct tunnel_action *action,
 			(long long)((now - accepted->lease_end) / MSEC));
 	}
 	accepted->renewals++;
-	accepted->lease_end = now + MSEC * json_integer_value(json_object_get(
+	/* A renewal may also be shorter; until it is carried out, the one before counts. */
+	end = now + MSEC * json_integer_value(json_object_get(
 		json_object_get(root, "data"), "ttl_msec"));
+	if (accepted->lease_end < end) {
+		accepted->lease_end = end;
+	}
 }
 
 void watch_record(struct box *box, const struct tunnel_action *action)
@@ -198,6 +202,7 @@ void watch_renew(struct box *box, const struct tunnel_action *action)
 			action->id.text);
 	}
 	watch_ttl(box, action, accepted);
+	accepted->lease_end = now + action->ttl_msec * MSEC;
 }
 
 /* Filter first, then conntrack, then the SA; and never the SA of another connection. */

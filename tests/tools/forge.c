@@ -8,7 +8,7 @@
  *     {"do":"spki"}                                      base64 of the public key
  *     {"do":"seal","typ":T,"payload":TEXT}               compact JWS over the text as it is
  *     {"do":"root","organization":…,"common_name":…,"not_before":T,"not_after":T}   PEM
- *     {"do":"cert","ca":PEM,"kind":K,"spki":BASE64,…}    PEM; "unit", "serial_number", "dns_name"
+ *     {"do":"cert","ca":PEM,"kind":K,"spki":BASE64,…}    PEM; "unit", "serial_number", "dns_name", "address"
  *     {"do":"crl","ca":PEM,"number":N,"serials":[HEX…],"reason":R}   base64 of DER, valid for an hour
  *     {"do":"csr","common_name":…}                       base64 of a PKCS#10 request for the key
  */
@@ -31,7 +31,7 @@
 
 struct order {
 	const char *what, *typ, *payload, *ca, *kind, *spki, *reason;
-	const char *organization, *unit, *common_name, *serial_number, *dns_name;
+	const char *organization, *unit, *common_name, *serial_number, *dns_name, *address;
 	int64_t not_before, not_after;
 	uint64_t number;
 	json_t *serials;
@@ -52,6 +52,7 @@ static const struct json_field order_fields[] = {
 	TEXT(common_name),
 	TEXT(serial_number),
 	TEXT(dns_name),
+	TEXT(address),
 	{ JSON_FIELD("not_before", FIELD_TIME, struct order, not_before) },
 	{ JSON_FIELD("not_after", FIELD_TIME, struct order, not_after) },
 	{ JSON_FIELD("number", FIELD_COUNT, struct order, number) },
@@ -93,6 +94,7 @@ static struct ca_request request_of(const struct order *order, const struct key 
 		.not_after_usec = order->not_after };
 
 	request.dns_names[0] = order->dns_name;
+	request.addresses[0] = order->address;
 	return request;
 }
 

@@ -20,6 +20,7 @@ HOSPITAL, MAKER, LABORATORY = "core-hospital", "device-maker", "test-center"
 CT, TERMINAL, SERVER = f"{HOSPITAL}/ct", f"{MAKER}/terminal", f"{LABORATORY}/server"
 TCP, UDP, STREAM_PORT, ECHO_PORT = 6, 17, 9000, 4000
 LEASE_MSEC = 300_000
+CAP_NET_ADMIN = 1 << 12
 BULK_BYTES = 256 << 10
 CHOICE = "The kernel encrypts: it has ESP with AES-256-GCM and xfrm interfaces."
 
@@ -40,7 +41,7 @@ class Tunnel:
         self.drivers = {site: Driver(world, site, program, wanted, ROOT / "credentials")
             for site, wanted in ((HOSPITAL, "auto"), (MAKER, "kernel"), (LABORATORY, "kernel"))}
         self.hospital, self.maker = self.drivers[HOSPITAL], self.drivers[MAKER]
-        self.wan = world.capture("inet", MAKER, "not arp")
+        self.wan = world.capture("inet", MAKER, "ip")
         self.echo = echo_start(world, CT, "tcp", ECHO_PORT)
 
     def lease(self, protocol, port, mark, msec=LEASE_MSEC):
@@ -257,7 +258,7 @@ class Story:
         self.tap, self.stage, self.world = tap, stage, stage.world
         self.ct = stage.service(CT)
         self.dicom = Dicom(self.world).start()
-        self.wan = self.world.capture("inet", MAKER, "not arp")
+        self.wan = self.world.capture("inet", MAKER, "ip")
         self.at_ct = self.world.capture(CT, "eth0", f"tcp port {DICOM_PORT}")
 
     def run(self):
@@ -320,16 +321,20 @@ class Story:
         return "\n".join(said)
 
     def sandboxes(self):
-        """No new privileges, and a system call filter, for every process but main and the tokens."""
-        lsm = pathlib.Path("/sys/kernel/security/lsm")
-        expect("landlock" in lsm.read_text() if lsm.exists() else True, "no Landlock in this kernel")
-        for site, gateway in self.stage.gateways.items():
-            for name, pid in gateway.pids().items():
-                status = dict(line.split(":\t", 1) for line in
-                    pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
-                if name in ("priv", "agent"):
-                    expect(status["NoNewPrivs"] == "1" and status["Seccomp"] == "2",
-                        f"{site}: {name} has no sandbox")
+        """Whoever reads a peer's bytes has no privilege left, a system call filter, and Landlock."""
+        lsm = pathlib.Path("/sys/kernel/security/lsm").read_text()
+        expect("landlock" in lsm.split(","), f"this kernel has {lsm}")
+        programs = [(self.stage.center, ("front", "core", "signer"))]
+        programs += [(gateway, ("priv", "agent")) for gateway in self.stage.gateways.values()]
+        for program, names in programs:
+            pids = program.pids()
+            for name in names:
+                lines = pathlib.Path(f"/proc/{pids[name]}/status").read_text().splitlines()
+                status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+                capabilities = CAP_NET_ADMIN if name == "priv" else 0
+                found = (status["NoNewPrivs"], status["Seccomp"], int(status["CapEff"], 16))
+                expect(found == ("1", "2", capabilities), f"{name}: {found}")
+            expect("no Landlock" not in program.log(), "a program found no Landlock")
 
 
 def timed(tap, what, begun):

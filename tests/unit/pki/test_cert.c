@@ -634,7 +634,7 @@ TEST(est_bodies_are_read_by_openssl_and_by_us)
 
 	est_certs_print(certs, 2, &body);
 	path = world_write("cacerts.b64", body.bytes, body.count);
-	CHECK(world_run("openssl base64 -d -in %s | openssl pkcs7 -inform DER -print_certs -out "
+	CHECK(world_run("openssl base64 -d -A -in %s | openssl pkcs7 -inform DER -print_certs -out "
 	                "all.pem && "
 	                "test $(grep -c BEGIN all.pem) = 2",
 	              path) == 0);
@@ -646,7 +646,7 @@ TEST(est_bodies_are_read_by_openssl_and_by_us)
 	CHECK(est_certs_parse("AAAA", 4, read, 2, &count, &err) == 1);
 	est_csrattrs_print(&attributes);
 	attributes_path = world_write("attrs.b64", attributes.bytes, attributes.count);
-	CHECK(world_run("openssl base64 -d -in %s | openssl asn1parse -inform DER | grep -q "
+	CHECK(world_run("openssl base64 -d -A -in %s | openssl asn1parse -inform DER | grep -q "
 	                "prime256v1",
 	              attributes_path) == 0);
 }
