@@ -10,6 +10,7 @@ Good for what a stranger does with the center's interfaces, and for what nobody 
 import base64
 import http.client
 import json
+import select
 import ssl
 import subprocess
 
@@ -19,6 +20,7 @@ from lab.world import CENTER_ADDRESS, LabError
 
 DEVICE_PORT, ENROL_PORT = 8443, 8444
 OPENSSL = "/usr/bin/openssl"
+ALERT_SEC = 0.2
 
 
 def openssl(*argv, data=None):
@@ -79,7 +81,11 @@ def _call(port, method, path, body, fields, root, pair):
         context.load_cert_chain(str(pair[0]), str(pair[1]))
     link = http.client.HTTPSConnection(CENTER_ADDRESS, port, context=context, timeout=20)
     try:
-        # With TLS 1.3 the server's no comes when the client believes to be done.
+        link.connect()
+        # With TLS 1.3 the server's no comes when the client believes to be done; who writes first
+        # may lose it.
+        if select.select([link.sock], [], [], ALERT_SEC)[0]:
+            link.sock.recv(1)
         link.request(method, path, body, fields)
         answer = link.getresponse()
         return answer.status, answer.read(), dict(answer.headers)
@@ -171,8 +177,8 @@ class Foreign:
 
     def keep(self, body):
         """The certificate out of an EST answer."""
-        self.service_pem.write_bytes(openssl("pkcs7", "-inform", "DER", "-print_certs",
-            data=base64.b64decode(body)))
+        text = openssl("pkcs7", "-inform", "DER", "-print_certs", data=base64.b64decode(body))
+        self.service_pem.write_bytes(openssl("x509", data=text))
 
     def api(self, method, path, body=None, pair=None, anonymous=False):
         """One request to the device interface with the service certificate."""

@@ -106,7 +106,7 @@ class Rogue:
         for number, key in enumerate(self.KEYS):
             stage.pki.store("rogue").key(token, key, f"{number + 1:02}")
         self.forges = {key: Forge(stage, place, key) for key in self.KEYS}
-        dates = {"organization": "Rogue", "not_before": stamp(-60), "not_after": stamp(86400)}
+        dates = {"organization": "Rogue", "not_before": stamp(-3600), "not_after": stamp(86400)}
         self.certificates = {"root": self.forges["root"]("root", common_name="Rogue Root", **dates)}
         for key in self.KEYS[1:]:
             self.certificates[key] = self.forges["root"]("cert", ca=self.certificates["root"],

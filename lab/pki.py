@@ -160,11 +160,12 @@ class Pki:
     def maker_statement(self):
         return next(path for path in sorted(self.file("x").parent.glob("statement-*-maker-*.jws")))
 
-    def revoke_device(self, site, reason="key-compromise"):
-        """Puts a device certificate on the device CA's list; returns the new list."""
+    def revoke_device(self, site, reason="key-compromise", serial=None):
+        """Puts a device certificate (the site's, or the one of this serial) on the device CA's list;
+        returns the new list."""
         self.run("device-ca", "revoke", "--ca", self.file("device-ca.pem"), "--crl",
-            self.file("device.crl"), "--serial", self.device_serial(site), "--reason", reason,
-            store="authority", token="device-ca")
+            self.file("device.crl"), "--serial", serial or self.device_serial(site), "--reason",
+            reason, store="authority", token="device-ca")
         return self.device_crl()
 
     def device_serial(self, site):

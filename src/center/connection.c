@@ -21,10 +21,10 @@
 
 static const enum grant_side sides[] = { GRANT_INITIATOR, GRANT_RESPONDER };
 
-/* --- sending ------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------- */
 
-static struct connection_action *push_send(struct connection_turn *turn, enum connection_action_type type,
-	const struct connection *connection, enum grant_side side)
+static struct connection_action *push_send(struct connection_turn *turn,
+        enum connection_action_type type, const struct connection *connection, enum grant_side side)
 {
 	struct connection_action *action = step_push(turn, type);
 
@@ -33,15 +33,16 @@ static struct connection_action *push_send(struct connection_turn *turn, enum co
 	return action;
 }
 
-static void send_grant(struct connection_turn *turn, struct connection *connection, enum grant_side side)
+static void send_grant(
+        struct connection_turn *turn, struct connection *connection, enum grant_side side)
 {
-	struct connection_action *action =
-		push_send(turn, CONNECTION_SEND_GRANT, connection, side);
+	struct connection_action *action = push_send(turn, CONNECTION_SEND_GRANT, connection, side);
 
 	action->grant = mem_copy(&connection->row.grant, sizeof(connection->row.grant));
 }
 
-static void send_cut(struct connection_turn *turn, const struct connection *connection, enum grant_side side)
+static void send_cut(
+        struct connection_turn *turn, const struct connection *connection, enum grant_side side)
 {
 	struct connection_action *action = push_send(turn, CONNECTION_SEND_CUT, connection, side);
 
@@ -56,7 +57,8 @@ static void raise_to(int64_t *time, int64_t least)
 	}
 }
 
-static void send_lease(struct connection_turn *turn, struct connection *connection, enum grant_side side)
+static void send_lease(
+        struct connection_turn *turn, struct connection *connection, enum grant_side side)
 {
 	const struct grant *grant = &connection->row.grant;
 	struct connection_action *action = push_send(turn, CONNECTION_SEND_LEASE, connection, side);
@@ -94,11 +96,11 @@ static void renew(struct connection_turn *turn, struct connection *connection)
 			send_lease(turn, connection, sides[i]);
 		}
 	}
-	connection->renew_at = turn->now.monotonic_usec +
-		connection->row.grant.lease_sec * USEC_PER_SEC / 3;
+	connection->renew_at =
+	        turn->now.monotonic_usec + connection->row.grant.lease_sec * USEC_PER_SEC / 3;
 }
 
-/* --- transitions ------------------------------------------------------------------------------------ */
+/* --- transitions --------------------------------------------------------- */
 
 int64_t connection_dead_at(const struct grant *grant, struct moment now)
 {
@@ -125,7 +127,8 @@ static void finish(struct connection_turn *turn, struct connection *connection)
 }
 
 /* Sends a side what is desired of it. */
-static void send_desired(struct connection_turn *turn, struct connection *connection, enum grant_side side)
+static void send_desired(
+        struct connection_turn *turn, struct connection *connection, enum grant_side side)
 {
 	const struct connection_row *row = &connection->row;
 
@@ -154,8 +157,8 @@ void step_send_desired(struct connection_turn *turn, struct connection *connecti
 }
 
 /* GRANTED, GOING, UP ─▶ CLOSING. `kind` says how it ended. */
-static void close_connection(struct connection_turn *turn, struct connection *connection, const char *kind,
-	const char *by, const char *reason)
+static void close_connection(struct connection_turn *turn, struct connection *connection,
+        const char *kind, const char *by, const char *reason)
 {
 	struct connection_row *row = &connection->row;
 	struct record *record;
@@ -178,7 +181,8 @@ static void close_connection(struct connection_turn *turn, struct connection *co
 	step_send_desired(turn, connection);
 }
 
-static void close_own(struct connection_turn *turn, struct connection *connection, const char *reason)
+static void close_own(
+        struct connection_turn *turn, struct connection *connection, const char *reason)
 {
 	close_connection(turn, connection, "connection.cut", "center", reason);
 }
@@ -192,22 +196,23 @@ static void advance(struct connection_turn *turn, struct connection *connection)
 	if (row->state == CONNECTION_GRANTED && row->armed[0] && row->armed[1]) {
 		row->state = CONNECTION_GOING;
 		connection->deadline =
-			turn->now.monotonic_usec + CONNECTION_UP_SEC_MAX * USEC_PER_SEC;
-		/* The intent is on disk since the grant, and a center that forgets this step takes it
-		 * again: the word need not wait for the disk. */
+		        turn->now.monotonic_usec + CONNECTION_UP_SEC_MAX * USEC_PER_SEC;
+		/* The intent is on disk since the grant, and a center that forgets this step takes
+		 * it again: the word need not wait for the disk. */
 		push_send(turn, CONNECTION_SEND_GO, connection, row->grant.ike);
 		step_record_push(turn, "connection.armed", id,
-			step_record_new(turn, "connection.armed", id));
+		        step_record_new(turn, "connection.armed", id));
 		step_store(turn, connection);
 	}
 	if (row->state == CONNECTION_GOING && row->up[0] && row->up[1]) {
 		row->state = CONNECTION_UP;
-		step_record_push(turn, "connection.up", id, step_record_new(turn, "connection.up", id));
+		step_record_push(
+		        turn, "connection.up", id, step_record_new(turn, "connection.up", id));
 		step_store(turn, connection);
 	}
 }
 
-/* --- reports ---------------------------------------------------------------------------------------------- */
+/* --- reports ------------------------------------------------------------- */
 
 static void cut_unknown(struct connection_turn *turn, const char *gateway, const char *id)
 {
@@ -223,10 +228,10 @@ static void cut_unknown(struct connection_turn *turn, const char *gateway, const
 	snprintf(action->reason, sizeof(action->reason), "there is no such live connection");
 }
 
-/* Only "closed" is final: the gateway keeps the id and will never open it. A refused grant may still
- * be on its way a second time, so that gateway is cut like the other. */
+/* Only "closed" is final: the gateway keeps the id and will never open it. A refused grant may
+ * still be on its way a second time, so that gateway is cut like the other. */
 static void report_ended(struct connection_turn *turn, struct connection *connection,
-	enum grant_side side, enum connection_report report, const char *reason)
+        enum grant_side side, enum connection_report report, const char *reason)
 {
 	struct connection_row *row = &connection->row;
 	bool refused = report == CONNECTION_REPORT_REFUSED;
@@ -237,7 +242,7 @@ static void report_ended(struct connection_turn *turn, struct connection *connec
 	if (row->state != CONNECTION_CLOSING) {
 		snprintf(text, sizeof(text), "%s: %.120s", refused ? "refused" : "closed", reason);
 		close_connection(turn, connection, "connection.cut",
-			connection_gateway(connection, side), text);
+		        connection_gateway(connection, side), text);
 	} else if (row->closed[GRANT_INITIATOR] && row->closed[GRANT_RESPONDER]) {
 		finish(turn, connection);
 	} else if (row->closed[side] != known) {
@@ -246,8 +251,8 @@ static void report_ended(struct connection_turn *turn, struct connection *connec
 }
 
 void connection_report(struct connection_machine *machine, const char *gateway,
-	enum connection_report report, const char *id, const char *reason, struct moment now,
-	struct connection_actions *actions)
+        enum connection_report report, const char *id, const char *reason, struct moment now,
+        struct connection_actions *actions)
 {
 	struct connection_turn turn = { machine, now, actions, NULL };
 	bool ended = report == CONNECTION_REPORT_REFUSED || report == CONNECTION_REPORT_CLOSED;
@@ -277,14 +282,14 @@ void connection_report(struct connection_machine *machine, const char *gateway,
 	if (report == CONNECTION_REPORT_UP && !connection->row.up[side]) {
 		connection->row.up[side] = true;
 		raise_to(&connection->alive_until[side],
-			now.monotonic_usec + connection->row.grant.lease_sec * USEC_PER_SEC);
+		        now.monotonic_usec + connection->row.grant.lease_sec * USEC_PER_SEC);
 	}
 	advance(&turn, connection);
 }
 
 void connection_gateway_online(struct connection_machine *machine, const char *gateway,
-	const char *const *ids, size_t id_count, struct moment now,
-	struct connection_actions *actions)
+        const char *const *ids, size_t id_count, struct moment now,
+        struct connection_actions *actions)
 {
 	struct connection_turn turn = { machine, now, actions, NULL };
 	struct connection *connection = NULL;
@@ -308,8 +313,8 @@ void connection_gateway_online(struct connection_machine *machine, const char *g
 	}
 }
 
-void connection_gateway_offline(struct connection_machine *machine, const char *gateway,
-	struct moment now)
+void connection_gateway_offline(
+        struct connection_machine *machine, const char *gateway, struct moment now)
 {
 	struct connection *connection = NULL;
 	enum grant_side side;
@@ -320,10 +325,10 @@ void connection_gateway_offline(struct connection_machine *machine, const char *
 	}
 }
 
-/* --- ending ------------------------------------------------------------------------------------------------- */
+/* --- ending -------------------------------------------------------------- */
 
 int connection_cut(struct connection_machine *machine, const char *id, const char *by,
-	const char *reason, struct moment now, struct connection_actions *actions)
+        const char *reason, struct moment now, struct connection_actions *actions)
 {
 	struct connection_turn turn = { machine, now, actions, NULL };
 	struct connection *connection = connection_index_find(&machine->index, id);
@@ -366,12 +371,13 @@ static void review(struct connection_turn *turn, struct connection *connection)
 	}
 	layer = decision_denied_by(&decision);
 	snprintf(reason, sizeof(reason), "no longer permitted: %s",
-		layer < LAYER_COUNT ? policy_reason_name(decision.layers[layer].reason) : "");
+	        layer < LAYER_COUNT ? policy_reason_name(decision.layers[layer].reason) : "");
 	close_own(turn, connection, reason);
 }
 
 /* Calls `step` for every connection; it may take the connection out of the machine. */
-static void for_all(struct connection_turn *turn, void (*step)(struct connection_turn *turn, struct connection *connection))
+static void for_all(struct connection_turn *turn,
+        void (*step)(struct connection_turn *turn, struct connection *connection))
 {
 	struct connection_index *index = &turn->machine->index;
 
@@ -390,14 +396,14 @@ static void review_live(struct connection_turn *turn, struct connection *connect
 	const struct grant *grant = &connection->row.grant;
 
 	if (connection->row.state != CONNECTION_CLOSING &&
-		(!turn->site || strcmp(grant->initiator.site, turn->site) == 0 ||
-			strcmp(grant->responder.site, turn->site) == 0)) {
+	        (!turn->site || strcmp(grant->initiator.site, turn->site) == 0 ||
+	                strcmp(grant->responder.site, turn->site) == 0)) {
 		review(turn, connection);
 	}
 }
 
 void connection_review(struct connection_machine *machine, const char *site, struct moment now,
-	struct connection_actions *actions)
+        struct connection_actions *actions)
 {
 	struct connection_turn turn = { machine, now, actions, site };
 
@@ -412,7 +418,7 @@ static void end_epoch(struct connection_turn *turn, struct connection *connectio
 }
 
 int connection_epoch_raise(struct connection_machine *machine, uint64_t epoch, struct moment now,
-	struct connection_actions *actions)
+        struct connection_actions *actions)
 {
 	struct connection_turn turn = { machine, now, actions, NULL };
 	struct record *record;
@@ -428,7 +434,7 @@ int connection_epoch_raise(struct connection_machine *machine, uint64_t epoch, s
 	return 0;
 }
 
-/* --- time ---------------------------------------------------------------------------------------------------- */
+/* --- time ---------------------------------------------------------------- */
 
 /* What is over by now. True when the connection is no longer live. */
 static bool end_if_due(struct connection_turn *turn, struct connection *connection)
@@ -438,25 +444,26 @@ static bool end_if_due(struct connection_turn *turn, struct connection *connecti
 	char reason[CONNECTION_REASON_BYTES_MAX];
 
 	if (now >= connection->end_at || turn->now.wall_usec >= row->grant.not_after) {
-		close_connection(turn, connection, "connection.expired", "center",
-			"the grant has ended");
+		close_connection(
+		        turn, connection, "connection.expired", "center", "the grant has ended");
 		return true;
 	}
 	for (size_t i = 0; i < ARRAY_COUNT(sides); i++) {
 		bool late = row->state == CONNECTION_GRANTED ? !row->armed[sides[i]]
-							      : !row->up[sides[i]];
+		                                             : !row->up[sides[i]];
 
 		if (row->state != CONNECTION_UP && late && now >= connection->deadline) {
 			snprintf(reason, sizeof(reason), "gateway %s was not %s in time",
-				connection_gateway(connection, sides[i]),
-				row->state == CONNECTION_GRANTED ? "armed" : "up");
+			        connection_gateway(connection, sides[i]),
+			        row->state == CONNECTION_GRANTED ? "armed" : "up");
 			close_own(turn, connection, reason);
 			return true;
 		}
-		if (row->up[sides[i]] && now >= connection->alive_until[sides[i]] +
-				AWAY_SLACK_SEC * USEC_PER_SEC) {
-			snprintf(reason, sizeof(reason), "gateway %s was away longer than its lease",
-				connection_gateway(connection, sides[i]));
+		if (row->up[sides[i]] &&
+		        now >= connection->alive_until[sides[i]] + AWAY_SLACK_SEC * USEC_PER_SEC) {
+			snprintf(reason, sizeof(reason),
+			        "gateway %s was away longer than its lease",
+			        connection_gateway(connection, sides[i]));
 			close_connection(turn, connection, "lease.expired", "center", reason);
 			return true;
 		}
@@ -482,7 +489,7 @@ static void tick(struct connection_turn *turn, struct connection *connection)
 	}
 	/* With an SA that was there already a gateway may be up before go: that lease is short. */
 	if (row->state != CONNECTION_GRANTED && now >= connection->renew_at &&
-		(row->up[0] || row->up[1])) {
+	        (row->up[0] || row->up[1])) {
 		renew(turn, connection);
 	}
 	if (now >= connection->resend_at && row->state != CONNECTION_UP) {
@@ -502,14 +509,14 @@ static int64_t next_of(const struct connection *connection)
 		next = row->state == CONNECTION_UP ? connection->renew_at : connection->deadline;
 	}
 	if (row->state == CONNECTION_GOING && (row->up[0] || row->up[1]) &&
-		connection->renew_at < next) {
+	        connection->renew_at < next) {
 		next = connection->renew_at;
 	}
 	return next < connection->end_at ? next : connection->end_at;
 }
 
-void connection_tick(struct connection_machine *machine, struct moment now,
-	struct connection_actions *actions)
+void connection_tick(
+        struct connection_machine *machine, struct moment now, struct connection_actions *actions)
 {
 	struct connection_turn turn = { machine, now, actions, NULL };
 
@@ -531,10 +538,10 @@ int64_t connection_next(const struct connection_machine *machine)
 	return next;
 }
 
-/* --- start and views ------------------------------------------------------------------------------ */
+/* --- start and views ----------------------------------------------------- */
 
-struct connection_machine *connection_machine_new(const char *provider, uint64_t epoch,
-	const struct connection_world *world)
+struct connection_machine *connection_machine_new(
+        const char *provider, uint64_t epoch, const struct connection_world *world)
 {
 	struct connection_machine *machine = mem_new(1, sizeof(*machine));
 
@@ -554,16 +561,16 @@ struct connection_machine *connection_machine_free(struct connection_machine *ma
 	return NULL;
 }
 
-int connection_restore(struct connection_machine *machine, const struct connection_row *row,
-	struct moment now)
+int connection_restore(
+        struct connection_machine *machine, const struct connection_row *row, struct moment now)
 {
 	struct connection *connection;
 	int64_t restored = now.monotonic_usec + RESTORE_SEC * USEC_PER_SEC;
 
 	if (row->state <= CONNECTION_NONE || row->state >= CONNECTION_CLOSED ||
-		grant_check(&row->grant, NULL) ||
-		connection_index_find(&machine->index, row->grant.id.text) ||
-		connection_index_has_number(&machine->index, row->grant.number)) {
+	        grant_check(&row->grant, NULL) ||
+	        connection_index_find(&machine->index, row->grant.id.text) ||
+	        connection_index_has_number(&machine->index, row->grant.number)) {
 		return 1;
 	}
 	connection = mem_new(1, sizeof(*connection));
@@ -572,7 +579,7 @@ int connection_restore(struct connection_machine *machine, const struct connecti
 	connection->end_at = now.monotonic_usec + row->grant.not_after - now.wall_usec;
 	connection->renew_at = connection->resend_at = now.monotonic_usec;
 	connection->alive_until[0] = connection->alive_until[1] =
-		restored + row->grant.lease_sec * USEC_PER_SEC;
+	        restored + row->grant.lease_sec * USEC_PER_SEC;
 	connection->dead_at = connection_dead_at(&row->grant, now);
 	connection_index_add(&machine->index, connection);
 	if (machine->number < row->grant.number) {
@@ -588,8 +595,8 @@ void connection_numbers_from(struct connection_machine *machine, uint32_t number
 	}
 }
 
-void connection_start(struct connection_machine *machine, struct moment now,
-	struct connection_actions *actions)
+void connection_start(
+        struct connection_machine *machine, struct moment now, struct connection_actions *actions)
 {
 	connection_review(machine, NULL, now, actions);
 }
@@ -599,8 +606,8 @@ size_t connection_count(const struct connection_machine *machine)
 	return machine->index.count;
 }
 
-const struct connection_row *connection_find(const struct connection_machine *machine,
-	const char *id)
+const struct connection_row *connection_find(
+        const struct connection_machine *machine, const char *id)
 {
 	const struct connection *connection = connection_index_find(&machine->index, id);
 
@@ -608,7 +615,7 @@ const struct connection_row *connection_find(const struct connection_machine *ma
 }
 
 void connection_list(const struct connection_machine *machine, const char *site,
-	const char *gateway, connection_each *each, void *context)
+        const char *gateway, connection_each *each, void *context)
 {
 	const struct connection_index *index = &machine->index;
 	const struct connection *at = NULL;
@@ -621,7 +628,7 @@ void connection_list(const struct connection_machine *machine, const char *site,
 			const struct grant *grant = &at->row.grant;
 
 			if (!site || strcmp(grant->initiator.site, site) == 0 ||
-				strcmp(grant->responder.site, site) == 0) {
+			        strcmp(grant->responder.site, site) == 0) {
 				each(context, &at->row);
 			}
 		}

@@ -28,8 +28,8 @@
  *   - all CONNECTION_RECORD and CONNECTION_STORE actions up to the next action of another type are
  *     one transaction. Only when it is committed may the actions behind it run. If it cannot be
  *     committed, nothing behind it may run, and the process ends (it will restore);
- *   - grants and leases are sealed when they are sent; the payload is grant_print() or lease_print()
- *     of what the action holds. Sending to a gateway that is not there may be left out;
+ *   - grants and leases are sealed when they are sent: grant_print() or lease_print() of what the
+ *     action holds. Sending to a gateway that is not there may be left out;
  *   - call connection_tick() at least once a second, and not later than connection_next();
  *   - at the start: connection_restore() for every stored row that is not closed, and
  *     connection_numbers_from() with the highest number ever stored; then connection_start().
@@ -74,9 +74,9 @@ struct connection_row {
 	struct grant grant;
 	enum connection_state state;
 	bool armed[2], up[2], closed[2]; /* by enum grant_side: what each gateway reported */
-	char by[NAME_BYTES_MAX + 1];     /* who closed it: an operator, a site, a gateway, "center" */
+	char by[NAME_BYTES_MAX + 1]; /* who closed it: an operator, a site, a gateway, "center" */
 	char reason[CONNECTION_REASON_BYTES_MAX]; /* and why */
-	int64_t changed_at;              /* wall */
+	int64_t changed_at;                       /* wall */
 };
 
 struct connection_request {
@@ -88,14 +88,14 @@ struct connection_request {
 /* What the center knows beside the connections. Look-ups only; both must answer from memory. */
 struct connection_world {
 	void *context;
-	/* Fills everything that policy_decide() needs for this connection. With a live grant (review)
-	 * `grant` is set, and the certificates' state is that of the serials it names; else NULL. The
-	 * machine sets the window of a live grant itself and leaves the gateways' state out of a
-	 * review. What is pointed to stays the callee's, until its next call. */
+	/* Fills everything that policy_decide() needs for this connection. With a live grant
+	 * (review) `grant` is set, and the certificates' state is that of the serials it names;
+	 * else NULL. The machine sets the window of a live grant itself and leaves the gateways'
+	 * state out of a review. What is pointed to stays the callee's, until its next call. */
 	void (*facts)(void *context, const struct policy_request *request,
-		const struct grant *grant, struct moment now, struct policy_facts *ret_facts);
-	/* The end of a grant at `ref`'s site: all fields of struct grant_end as the gateway is registered now.
-	 * Outcome 1: no such site, host or gateway. */
+	        const struct grant *grant, struct moment now, struct policy_facts *ret_facts);
+	/* The end of a grant at `ref`'s site: all fields of struct grant_end as the gateway is
+	 * registered now. Outcome 1: no such site, host or gateway. */
 	int (*end)(void *context, const struct host_ref *ref, struct grant_end *ret_end);
 	/* A new id. In the daemon id_new(). */
 	struct id (*id)(void *context, struct moment now);
@@ -112,27 +112,27 @@ enum connection_action_type {
 };
 
 enum connection_answer {
-	CONNECTION_DENIED,      /* zero value; decision has the layers */
-	CONNECTION_ACCEPTED,    /* id */
-	CONNECTION_EXISTS,      /* id is the live connection of the same hosts, protocol and port */
-	CONNECTION_BUSY,        /* the same, but it is being closed: ask again */
-	CONNECTION_FULL,        /* CONNECTION_LIVE_MAX */
+	CONNECTION_DENIED,   /* zero value; decision has the layers */
+	CONNECTION_ACCEPTED, /* id */
+	CONNECTION_EXISTS,   /* id is the live connection of the same hosts, protocol and port */
+	CONNECTION_BUSY,     /* the same, but it is being closed: ask again */
+	CONNECTION_FULL,     /* CONNECTION_LIVE_MAX */
 };
 
 struct connection_action {
 	enum connection_action_type type;
 	struct id id;
 	char gateway[NAME_BYTES_MAX + 1];
-	const char *kind;                   /* record: a kind of audit/record.h; static */
-	struct buf record;                  /* its bytes as they go into the ledger; owned by the list */
-	struct connection_row *row;         /* store; owned by the list */
-	struct grant *grant;                /* owned by the list */
+	const char *kind;           /* record: a kind of audit/record.h; static */
+	struct buf record;          /* its bytes as they go into the ledger; owned by the list */
+	struct connection_row *row; /* store; owned by the list */
+	struct grant *grant;        /* owned by the list */
 	struct lease lease;
 	char by[NAME_BYTES_MAX + 1];
 	char reason[CONNECTION_REASON_BYTES_MAX];
 	uint64_t tag;
 	enum connection_answer answer;
-	struct decision *decision;          /* answer; owned by the list */
+	struct decision *decision; /* answer; owned by the list */
 };
 
 /* Owned by the caller; every call appends. */
@@ -146,26 +146,26 @@ void connection_actions_reset(struct connection_actions *actions);
 void connection_actions_clear(struct connection_actions *actions);
 
 /* `provider` and what `world` points to are borrowed and live as long as the machine. */
-struct connection_machine *connection_machine_new(const char *provider, uint64_t epoch,
-	const struct connection_world *world);
+struct connection_machine *connection_machine_new(
+        const char *provider, uint64_t epoch, const struct connection_world *world);
 struct connection_machine *connection_machine_free(struct connection_machine *machine);
 AUTO_DEFINE(connection_machine)
 
-/* --- start --------------------------------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------- */
 
 /* Outcome 1: not a row that this machine can have stored (id twice, number twice, closed). */
 int connection_restore(struct connection_machine *machine, const struct connection_row *row,
-	struct moment now) must_use;
+        struct moment now) must_use;
 /* New numbers come after `number`, the highest ever given (0: none). */
 void connection_numbers_from(struct connection_machine *machine, uint32_t number);
 /* All gateways count as away until they come. Ends what is no longer permitted. */
-void connection_start(struct connection_machine *machine, struct moment now,
-	struct connection_actions *actions);
+void connection_start(
+        struct connection_machine *machine, struct moment now, struct connection_actions *actions);
 
-/* --- inputs --------------------------------------------------------------------------------------- */
+/* --- inputs -------------------------------------------------------------- */
 
 void connection_ask(struct connection_machine *machine, const struct connection_request *request,
-	struct moment now, struct connection_actions *actions);
+        struct moment now, struct connection_actions *actions);
 
 /* Reports of the device interface. One about a connection that is not of this gateway changes
  * nothing; about one that is not live is answered with a cut. */
@@ -178,44 +178,44 @@ enum connection_report {
 /* Outcome 1: no such word. */
 int connection_report_parse(const char *name, enum connection_report *ret_report) must_use;
 void connection_report(struct connection_machine *machine, const char *gateway,
-	enum connection_report report, const char *id, const char *reason, struct moment now,
-	struct connection_actions *actions);
+        enum connection_report report, const char *id, const char *reason, struct moment now,
+        struct connection_actions *actions);
 
 /* A gateway's stream began: all that is desired is sent. `ids` is what it holds live if it said so
  * (what is not live here is cut), else NULL. */
 void connection_gateway_online(struct connection_machine *machine, const char *gateway,
-	const char *const *ids, size_t id_count, struct moment now,
-	struct connection_actions *actions);
-void connection_gateway_offline(struct connection_machine *machine, const char *gateway,
-	struct moment now);
+        const char *const *ids, size_t id_count, struct moment now,
+        struct connection_actions *actions);
+void connection_gateway_offline(
+        struct connection_machine *machine, const char *gateway, struct moment now);
 
 /* By an operator, a site, a gateway or a revocation: `by` is the name. Who may is checked by the
  * caller. Outcome 1: there is no such live connection. One that is closing already stays so. */
 int connection_cut(struct connection_machine *machine, const char *id, const char *by,
-	const char *reason, struct moment now, struct connection_actions *actions) must_use;
+        const char *reason, struct moment now, struct connection_actions *actions) must_use;
 
-/* Policies, accreditations, certificates or gateways changed: every live connection, or those of one
- * site (NULL: all), is decided again; what is no longer permitted is closed. */
+/* Policies, accreditations, certificates or gateways changed: every live connection, or those of
+ * one site (NULL: all), is decided again; what is no longer permitted is closed. */
 void connection_review(struct connection_machine *machine, const char *site, struct moment now,
-	struct connection_actions *actions);
+        struct connection_actions *actions);
 
-/* Makes every grant of an older epoch void: all live connections are closed, new grants carry the new
- * epoch. Outcome 1: not higher than the present one. */
+/* Makes every grant of an older epoch void: all live connections are closed, new grants carry the
+ * new epoch. Outcome 1: not higher than the present one. */
 int connection_epoch_raise(struct connection_machine *machine, uint64_t epoch, struct moment now,
-	struct connection_actions *actions) must_use;
+        struct connection_actions *actions) must_use;
 
-/* --- time and views ------------------------------------------------------------------------------- */
+/* --- time and views ------------------------------------------------------ */
 
-void connection_tick(struct connection_machine *machine, struct moment now,
-	struct connection_actions *actions);
+void connection_tick(
+        struct connection_machine *machine, struct moment now, struct connection_actions *actions);
 /* The monotonic time of the next thing to do; INT64_MAX when there is none. */
 int64_t connection_next(const struct connection_machine *machine);
 
 size_t connection_count(const struct connection_machine *machine);
 /* The live row (closing ones too), or NULL. Borrowed until the next input. */
-const struct connection_row *connection_find(const struct connection_machine *machine,
-	const char *id);
+const struct connection_row *connection_find(
+        const struct connection_machine *machine, const char *id);
 /* Calls `each` for every live connection, of one site or gateway, or (NULL) of all. */
 typedef void connection_each(void *context, const struct connection_row *row);
 void connection_list(const struct connection_machine *machine, const char *site,
-	const char *gateway, connection_each *each, void *context);
+        const char *gateway, connection_each *each, void *context);

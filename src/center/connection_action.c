@@ -46,7 +46,8 @@ struct record *step_record_new(struct connection_turn *turn, const char *kind, c
 }
 
 /* Adopts the record. */
-void step_record_push(struct connection_turn *turn, const char *kind, const char *id, struct record *record)
+void step_record_push(
+        struct connection_turn *turn, const char *kind, const char *id, struct record *record)
 {
 	struct connection_action *action = step_push(turn, CONNECTION_RECORD);
 

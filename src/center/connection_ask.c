@@ -1,6 +1,6 @@
 /*
- * The connection machine: deciding about a request, and making the grant. A denial is an answer like
- * any other, with its record.
+ * The connection machine: deciding about a request, and making the grant. A denial is an answer
+ * like any other, with its record.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "wire/json.h"
 
 static void answer(struct connection_turn *turn, const struct connection_request *request,
-	enum connection_answer what, const char *id, const struct decision *decision)
+        enum connection_answer what, const char *id, const struct decision *decision)
 {
 	struct connection_action *action = step_push(turn, CONNECTION_ANSWER);
 
@@ -24,7 +24,7 @@ static void answer(struct connection_turn *turn, const struct connection_request
 }
 
 static struct record *request_record(struct connection_turn *turn, const char *kind, const char *id,
-	const struct connection_request *request)
+        const struct connection_request *request)
 {
 	const struct policy_request *policy = &request->policy;
 	struct record *record = step_record_new(turn, kind, id);
@@ -40,7 +40,7 @@ static struct record *request_record(struct connection_turn *turn, const char *k
 }
 
 static void refuse(struct connection_turn *turn, const struct connection_request *request,
-	enum connection_answer what, const char *id, const struct decision *decision)
+        enum connection_answer what, const char *id, const struct decision *decision)
 {
 	static const char *const reasons[] = {
 		[CONNECTION_DENIED] = "denied",
@@ -56,7 +56,7 @@ static void refuse(struct connection_turn *turn, const struct connection_request
 	for (int i = 0; decision && i < LAYER_COUNT; i++) {
 		if (decision->layers[i].consulted) {
 			record_text(record, policy_layer_name(i),
-				policy_reason_name(decision->layers[i].reason));
+			        policy_reason_name(decision->layers[i].reason));
 		}
 	}
 	record_close(record);
@@ -65,8 +65,8 @@ static void refuse(struct connection_turn *turn, const struct connection_request
 }
 
 /* The live connection that would have the same element in a packet filter. */
-static struct connection *find_same(const struct connection_machine *machine,
-	const struct grant *grant)
+static struct connection *find_same(
+        const struct connection_machine *machine, const struct grant *grant)
 {
 	struct connection *at = NULL;
 
@@ -74,8 +74,8 @@ static struct connection *find_same(const struct connection_machine *machine,
 		const struct grant *other = &at->row.grant;
 
 		if (address_equal(other->initiator.service, grant->initiator.service) &&
-			address_equal(other->responder.service, grant->responder.service) &&
-			other->protocol == grant->protocol && other->port == grant->port) {
+		        address_equal(other->responder.service, grant->responder.service) &&
+		        other->protocol == grant->protocol && other->port == grant->port) {
 			return at;
 		}
 	}
@@ -95,7 +95,7 @@ static uint32_t next_number(struct connection_machine *machine)
 
 /* Outcome 1: the world has no such ends, or what comes out is no grant. */
 static int make_grant(struct connection_turn *turn, const struct connection_request *request,
-	const struct decision *decision, struct grant *grant)
+        const struct decision *decision, struct grant *grant)
 {
 	const struct connection_world *world = &turn->machine->world;
 	int64_t now = turn->now.wall_usec - turn->now.wall_usec % USEC_PER_MSEC;
@@ -119,14 +119,14 @@ static int make_grant(struct connection_turn *turn, const struct connection_requ
 	memcpy(grant->provider, turn->machine->provider, sizeof(grant->provider));
 	memcpy(grant->person, request->person, sizeof(grant->person));
 	if (world->end(world->context, &request->policy.from, &grant->initiator) ||
-		world->end(world->context, &request->policy.to, &grant->responder)) {
+	        world->end(world->context, &request->policy.to, &grant->responder)) {
 		return 1;
 	}
 	return grant_check(grant, NULL) != 0;
 }
 
 static void grant_connection(struct connection_turn *turn, const struct connection_request *request,
-	const struct decision *decision, const struct grant *grant)
+        const struct decision *decision, const struct grant *grant)
 {
 	struct connection *connection = mem_new(1, sizeof(*connection));
 	int64_t now = turn->now.monotonic_usec;
@@ -146,7 +146,7 @@ static void grant_connection(struct connection_turn *turn, const struct connecti
 	grant_print(&connection->row.grant, &payload);
 	assert_always(json_parse(payload.bytes, payload.count, &tree, NULL) == 0);
 	step_record_push(turn, "connection.requested", grant->id.text,
-		request_record(turn, "connection.requested", grant->id.text, request));
+	        request_record(turn, "connection.requested", grant->id.text, request));
 	record = step_record_new(turn, "connection.granted", grant->id.text);
 	record_text(record, "group", decision->group);
 	record_text(record, "initiator_rule", decision->initiator_rule);
@@ -159,7 +159,7 @@ static void grant_connection(struct connection_turn *turn, const struct connecti
 }
 
 void connection_ask(struct connection_machine *machine, const struct connection_request *request,
-	struct moment now, struct connection_actions *actions)
+        struct moment now, struct connection_actions *actions)
 {
 	struct connection_turn turn = { machine, now, actions, NULL };
 	struct policy_facts facts = { 0 };
@@ -180,9 +180,8 @@ void connection_ask(struct connection_machine *machine, const struct connection_
 	same = find_same(machine, &grant);
 	if (same) {
 		refuse(&turn, request,
-			same->row.state == CONNECTION_CLOSING ? CONNECTION_BUSY
-							       : CONNECTION_EXISTS,
-			same->row.grant.id.text, NULL);
+		        same->row.state == CONNECTION_CLOSING ? CONNECTION_BUSY : CONNECTION_EXISTS,
+		        same->row.grant.id.text, NULL);
 	} else if (machine->index.count >= CONNECTION_LIVE_MAX) {
 		refuse(&turn, request, CONNECTION_FULL, "", NULL);
 	} else {

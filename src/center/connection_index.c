@@ -20,8 +20,8 @@ const char *connection_gateway(const struct connection *connection, enum grant_s
 	return grant_end(&connection->row.grant, side)->gateway;
 }
 
-int connection_side(const struct connection *connection, const char *gateway,
-	enum grant_side *ret_side)
+int connection_side(
+        const struct connection *connection, const char *gateway, enum grant_side *ret_side)
 {
 	for (int side = 0; side < 2; side++) {
 		if (strcmp(connection_gateway(connection, side), gateway) == 0) {
@@ -45,10 +45,10 @@ static void link_in(struct connection_index *index, struct connection *connectio
 	*by_id = connection;
 	for (int side = 0; side < 2; side++) {
 		struct connection_link **bucket =
-			&index->by_gateway[bucket_of(index, connection_gateway(connection, side))];
+		        &index->by_gateway[bucket_of(index, connection_gateway(connection, side))];
 
 		connection->links[side] =
-			(struct connection_link){ .connection = connection, .next = *bucket };
+		        (struct connection_link){ .connection = connection, .next = *bucket };
 		*bucket = &connection->links[side];
 	}
 }
@@ -108,7 +108,7 @@ void connection_index_remove(struct connection_index *index, struct connection *
 	*by_id = connection->next_id;
 	for (int side = 0; side < 2; side++) {
 		struct connection_link **link =
-			&index->by_gateway[bucket_of(index, connection_gateway(connection, side))];
+		        &index->by_gateway[bucket_of(index, connection_gateway(connection, side))];
 
 		while (*link != &connection->links[side]) {
 			link = &(*link)->next;
@@ -128,8 +128,8 @@ struct connection *connection_index_find(const struct connection_index *index, c
 	return at;
 }
 
-struct connection *connection_index_next(const struct connection_index *index, const char *gateway,
-	const struct connection *after)
+struct connection *connection_index_next(
+        const struct connection_index *index, const char *gateway, const struct connection *after)
 {
 	const struct connection_link *link = NULL;
 	enum grant_side side;
@@ -140,10 +140,10 @@ struct connection *connection_index_next(const struct connection_index *index, c
 		link = after->links[side].next;
 	}
 	for (; link; link = link->next) {
-		/* The chain has other gateways' connections too, and both links of one whose gateways
-		 * share the bucket: only the gateway's own link counts. */
+		/* The chain has other gateways' connections too, and both links of one whose
+		 * gateways share the bucket: only the gateway's own link counts. */
 		if (connection_side(link->connection, gateway, &side) == 0 &&
-			link == &link->connection->links[side]) {
+		        link == &link->connection->links[side]) {
 			return link->connection;
 		}
 	}

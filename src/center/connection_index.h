@@ -14,15 +14,15 @@ struct connection_link {
 
 struct connection {
 	struct connection_row row;
-	bool online[2];         /* by enum grant_side: its gateway's stream is there */
+	bool online[2]; /* by enum grant_side: its gateway's stream is there */
 	uint64_t lease_seq;
-	int64_t deadline;       /* monotonic, as all below: of GRANTED and GOING */
-	int64_t end_at;         /* of the grant */
+	int64_t deadline; /* monotonic, as all below: of GRANTED and GOING */
+	int64_t end_at;   /* of the grant */
 	int64_t renew_at, resend_at;
 	int64_t alive_until[2]; /* the last lease that was sent to a side */
 	int64_t dead_at;        /* no gateway can hold anything of it any more */
 	struct connection *next_id;
-	struct connection_link links[2];        /* by enum grant_side */
+	struct connection_link links[2]; /* by enum grant_side */
 };
 
 struct connection_index {
@@ -40,11 +40,11 @@ void connection_index_remove(struct connection_index *index, struct connection *
 
 struct connection *connection_index_find(const struct connection_index *index, const char *id);
 /* The first of a gateway's connections (`after` NULL), or the next one. */
-struct connection *connection_index_next(const struct connection_index *index, const char *gateway,
-	const struct connection *after);
+struct connection *connection_index_next(
+        const struct connection_index *index, const char *gateway, const struct connection *after);
 bool connection_index_has_number(const struct connection_index *index, uint32_t number);
 
 const char *connection_gateway(const struct connection *connection, enum grant_side side);
 /* Outcome 1: it is neither of the two. */
 int connection_side(const struct connection *connection, const char *gateway,
-	enum grant_side *ret_side) must_use;
+        enum grant_side *ret_side) must_use;

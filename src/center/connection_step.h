@@ -28,8 +28,8 @@ struct connection_turn {
 struct connection_action *step_push(struct connection_turn *turn, enum connection_action_type type);
 /* A record is adopted when it is pushed. */
 struct record *step_record_new(struct connection_turn *turn, const char *kind, const char *id);
-void step_record_push(struct connection_turn *turn, const char *kind, const char *id,
-	struct record *record);
+void step_record_push(
+        struct connection_turn *turn, const char *kind, const char *id, struct record *record);
 void step_store(struct connection_turn *turn, struct connection *connection);
 
 /* Sends both gateways that are there what is desired of them. */

@@ -341,6 +341,7 @@ static int take_operand(struct arguments *arguments, const char *word, struct er
 
 static void choose_command(struct arguments *arguments, const struct command *command)
 {
+	assert_always(command); /* an alias stands for a verb that there is */
 	arguments->command = command;
 	each_option(command, enter_option, arguments);
 }

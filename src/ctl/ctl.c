@@ -40,7 +40,7 @@ int ctl_ca_result(struct ctl *ctl, int r)
 	return r >= CA_TOKEN ? ctl_token_result(ctl, r - CA_TOKEN) : ctl_result(ctl, r);
 }
 
-int ctl_fail(struct ctl *ctl, int status, const char *format, ...)
+int ctl_explain(struct ctl *ctl, const char *format, ...)
 {
 	char text[ERR_TEXT_BYTES_MAX];
 	va_list list;
@@ -48,7 +48,7 @@ int ctl_fail(struct ctl *ctl, int status, const char *format, ...)
 	va_start(list, format);
 	vsnprintf(text, sizeof(text), format, list);
 	va_end(list);
-	return err_set(&ctl->err, status, "%s", text);
+	return err_print(&ctl->err, "%s", text);
 }
 
 void ctl_put_json(struct ctl *ctl, const char *key, json_t *value)

@@ -45,7 +45,8 @@ int ctl_token_result(struct ctl *ctl, int r) must_use;
 /* Of pki/ca.h and crl_build(). */
 int ctl_ca_result(struct ctl *ctl, int r) must_use;
 /* Sets the text and returns `status`. */
-int ctl_fail(struct ctl *ctl, int status, const char *format, ...) printf_like(3, 4) must_use;
+#define ctl_fail(ctl, status, ...) err_result((status), ctl_explain((ctl), __VA_ARGS__))
+int ctl_explain(struct ctl *ctl, const char *format, ...) printf_like(2, 3);
 
 /* A member of the result object, which is made when it is not there; NULL text is left out. */
 void ctl_put(struct ctl *ctl, const char *key, const char *text);

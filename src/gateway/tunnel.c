@@ -1,16 +1,20 @@
 /*
  * The tunnel machine (tunnel.h has the contract).
  *
- *             grant accepted                  loaded               CHILD SA up          opened
- *   (nothing) ──────────────▶ LOADING ────────────────▶ ARMED ────────────────▶ OPENING ───────▶ UP
- *                             ▲    ▲ load again           ▲ │ go: initiate         │              │
- *       restart, kernel       │    └── charon back        │ └─ again every few s    │              │
- *       compared              │          │                └──── SA or table lost ◀──┴──────────────┤
- *   NONE ─────────────────────┘          └──────────────────── charon gone (filter shut first) ◀───┘
+ *          grant accepted            loaded           SA up           opened
+ *   nothing ────────────▶ LOADING ─────────▶ ARMED ──────────▶ OPENING ──────▶ UP
+ *                          ▲  ▲               ▲                 │            │
+ *   NONE ──────────────────┘  │               └─ SA, table lost ┴────────────┤
+ *     compared with kernel    └───────────── charon gone ────────────────────┘
  *
- *   from every state: cut, lease over, grant over, no longer permitted, epoch over, not up in time
- *     ─▶ record, element out, flows forgotten, SA and configuration gone, record, report: the tunnel
- *        is left out of the machine, its id stays in `ids`.
+ *   LOADING: the configuration is loaded, and again when that failed or charon is back.
+ *   ARMED: after "go" the gateway named in the grant initiates, and again every few seconds.
+ *   SA, table or charon lost: the filter is shut first; the lease runs on.
+ *   NONE: known from the journal after a restart.
+ *
+ *   From every state: cut, lease over, grant over, no longer permitted, epoch over, not up in
+ *   time: record, element out, flows forgotten, SA and configuration gone, record, report. The
+ *   tunnel is then left out of the machine; its id stays in `ids`.
  *
  * Invariants of a `struct tunnel`: OPENING and UP only with child_up; `opened` from the first
  * TUNNEL_LEASE_OPEN on, and from then on lease_end counts; lease_end <= grant_end; no two tunnels
@@ -26,7 +30,7 @@
 #include "model/lease.h"
 #include "wire/json.h"
 
-/* --- grants ------------------------------------------------------------------------------------------ */
+/* --- grants -------------------------------------------------------------- */
 
 static struct tunnel_standing standing_of(const struct tunnel_machine *machine)
 {
@@ -48,8 +52,8 @@ static bool same_grant(const struct grant *grant, const struct buf *payload)
 }
 
 /* What must be free beside the tunnels that are there. */
-static int judge_room(const struct tunnel_machine *machine, const struct tunnel *tunnel,
-	struct err *err)
+static int judge_room(
+        const struct tunnel_machine *machine, const struct tunnel *tunnel, struct err *err)
 {
 	for (size_t i = 0; i < machine->count; i++) {
 		const struct tunnel *other = machine->items[i];
@@ -59,36 +63,38 @@ static int judge_room(const struct tunnel_machine *machine, const struct tunnel 
 			return err_set(err, 1, "number %u is in use", tunnel->grant.number);
 		}
 		if (turn_same_key(&other->lease, &tunnel->lease)) {
-			return err_set(err, 1, "connection %s is for the same hosts, protocol and port",
-				other->grant.id.text);
+			return err_set(err, 1,
+			        "connection %s is for the same hosts, protocol and port",
+			        other->grant.id.text);
 		}
-		if (same_peer && strcmp(turn_peer_end(other)->identity, turn_peer_end(tunnel)->identity) != 0) {
+		if (same_peer && strcmp(turn_peer_end(other)->identity,
+		                         turn_peer_end(tunnel)->identity) != 0) {
 			return err_set(err, 1, "peer %s has another identity in a live grant",
-				turn_peer_name(tunnel));
+			        turn_peer_name(tunnel));
 		}
 		if (!same_peer && strcmp(other->child.name, tunnel->child.name) == 0) {
 			return err_set(err, 1, "the same hosts are connected over gateway %s",
-				turn_peer_name(other));
+			        turn_peer_name(other));
 		}
 	}
 	if (machine->count >= TUNNELS_PER_GATEWAY_MAX) {
 		return err_set(err, 1, "this gateway has %d connections, no more fit",
-			TUNNELS_PER_GATEWAY_MAX);
+		        TUNNELS_PER_GATEWAY_MAX);
 	}
 	if (machine->ids.count >= TUNNEL_IDS_MAX) {
 		return err_set(err, 1, "too many grants in too short a time");
 	}
 	if (!machine->compared || !machine->filter || !machine->charon) {
 		return err_set(err, 1, "the data plane is not ready: %s",
-			!machine->charon ? "strongSwan does not answer"
-				: !machine->filter ? "the packet filter is not loaded"
-						    : "the gateway is starting");
+		        !machine->charon   ? "strongSwan does not answer"
+		        : !machine->filter ? "the packet filter is not loaded"
+		                           : "the gateway is starting");
 	}
 	return 0;
 }
 
-static void accept_grant(struct turn *turn, struct tunnel *tunnel, struct address source,
-	const struct buf *payload)
+static void accept_grant(
+        struct turn *turn, struct tunnel *tunnel, struct address source, const struct buf *payload)
 {
 	struct tunnel_machine *machine = turn->machine;
 	struct record *record;
@@ -99,9 +105,11 @@ static void accept_grant(struct turn *turn, struct tunnel *tunnel, struct addres
 	}
 	tunnel->state = TUNNEL_LOADING;
 	tunnel->up_deadline = turn->now.monotonic_usec + GRANT_UP_SEC_MAX * USEC_PER_SEC;
-	tunnel->grant_end = turn->now.monotonic_usec + tunnel->grant.not_after - turn->now.wall_usec;
+	tunnel->grant_end =
+	        turn->now.monotonic_usec + tunnel->grant.not_after - turn->now.wall_usec;
 	for (size_t i = 0; i < machine->count; i++) {
-		if (turn_same_child(machine->items[i], turn_peer_name(tunnel), tunnel->child.name)) {
+		if (turn_same_child(
+		            machine->items[i], turn_peer_name(tunnel), tunnel->child.name)) {
 			tunnel->child_up = machine->items[i]->child_up;
 		}
 	}
@@ -113,22 +121,22 @@ static void accept_grant(struct turn *turn, struct tunnel *tunnel, struct addres
 	record_text(record, "source", address_print(source).text);
 	record_json(record, "grant", tree);
 	turn_enter(machine, tunnel);
-	/* charon reads its configuration while the record is written. It opens nothing; "armed" comes
-	 * after both. */
+	/* charon reads its configuration while the record is written. It opens nothing; "armed"
+	 * comes after both. */
 	turn_load_peer(turn, turn_peer_name(tunnel));
 	turn_record_push(turn, "grant.accepted", tunnel->grant.id.text, record);
 }
 
 /* Opens the seal. Outcome 1: refused, the record is made. */
-static int open_sealed(struct turn *turn, const char *typ, const char *sealed, size_t count,
-	struct buf *payload)
+static int open_sealed(
+        struct turn *turn, const char *typ, const char *sealed, size_t count, struct buf *payload)
 {
 	const struct tunnel_config *config = &turn->machine->config;
 	bool grant = strcmp(typ, "sekisho-grant") == 0;
 	struct err err = { 0 }, text;
 
 	if (config->trust.seal_open(config->trust.context, config->provider, typ, sealed, count,
-		    turn->now.wall_usec, payload, &err)) {
+	            turn->now.wall_usec, payload, &err)) {
 		err_set(&text, 0, "the seal does not hold: %.*s", 128, err.text);
 		turn_refuse(turn, grant ? "grant.refused" : "lease.refused", "", text.text);
 		return 1;
@@ -137,7 +145,7 @@ static int open_sealed(struct turn *turn, const char *typ, const char *sealed, s
 }
 
 void tunnel_grant(struct tunnel_machine *machine, const char *sealed, size_t count,
-	struct moment now, struct tunnel_actions *actions)
+        struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
@@ -162,10 +170,10 @@ void tunnel_grant(struct tunnel_machine *machine, const char *sealed, size_t cou
 		free(tunnel);
 		return;
 	}
-	r = tunnel_judge_grant(&standing, &tunnel->grant, now.wall_usec, &tunnel->side, &source,
-		&err);
+	r = tunnel_judge_grant(
+	        &standing, &tunnel->grant, now.wall_usec, &tunnel->side, &source, &err);
 	if (r == 0 && (old || (tunnel_ids_has(&machine->ids, tunnel->grant.id.text) &&
-				      !SIM_BUG(closed_id)))) {
+	                              !SIM_BUG(closed_id)))) {
 		r = err_set(&err, 1, "the id was used before");
 	}
 	if (r == 0) {
@@ -185,18 +193,19 @@ void tunnel_grant(struct tunnel_machine *machine, const char *sealed, size_t cou
 }
 
 void tunnel_go(struct tunnel_machine *machine, const char *id, struct moment now,
-	struct tunnel_actions *actions)
+        struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 	struct tunnel *tunnel = turn_find(machine, id);
 
 	if (!tunnel) {
 		turn_refuse(&turn, "request.refused", id_valid(id) ? id : "",
-			"go: there is no such live connection");
+		        "go: there is no such live connection");
 		return;
 	}
 	if (tunnel->go) {
-		/* Sent again: the center misses a report. The first one shows that it has "armed". */
+		/* Sent again: the center misses a report. The first one shows that it has "armed".
+		 */
 		turn_report_again(&turn, tunnel);
 		return;
 	}
@@ -206,17 +215,17 @@ void tunnel_go(struct tunnel_machine *machine, const char *id, struct moment now
 	}
 }
 
-/* --- leases ------------------------------------------------------------------------------------------- */
+/* --- leases -------------------------------------------------------------- */
 
 /* Outcome 1: refused. `*ret_ttl_usec` is how long the entry may live from now on. */
 static int judge_lease(const struct turn *turn, const struct tunnel *tunnel,
-	const struct lease *lease, int64_t *ret_ttl_usec, struct err *err)
+        const struct lease *lease, int64_t *ret_ttl_usec, struct err *err)
 {
 	int64_t now = turn->now.monotonic_usec;
 
 	if (lease->seq <= tunnel->lease_seq && !SIM_BUG(lease_replay)) {
 		return err_set(err, 1, "seq %llu is not above %llu", (unsigned long long)lease->seq,
-			(unsigned long long)tunnel->lease_seq);
+		        (unsigned long long)tunnel->lease_seq);
 	}
 	if (lease->issued_at > turn->now.wall_usec + CLOCK_SKEW_SEC_MAX * USEC_PER_SEC) {
 		return err_set(err, 1, "the lease was issued in the future (is the clock right?)");
@@ -228,7 +237,7 @@ static int judge_lease(const struct turn *turn, const struct tunnel *tunnel,
 		return err_set(err, 1, "the lease before has run out");
 	}
 	*ret_ttl_usec = USEC_PER_MSEC * lease_left_msec(lease, tunnel->grant.lease_sec,
-		tunnel->grant.not_after, turn->now.wall_usec);
+	                                        tunnel->grant.not_after, turn->now.wall_usec);
 	if (SIM_BUG(long_lease)) {
 		*ret_ttl_usec = USEC_PER_SEC * lease->ttl_sec;
 	}
@@ -241,8 +250,8 @@ static int judge_lease(const struct turn *turn, const struct tunnel *tunnel,
 	return 0;
 }
 
-static void renew(struct turn *turn, struct tunnel *tunnel, const struct lease *lease,
-	int64_t ttl_usec)
+static void renew(
+        struct turn *turn, struct tunnel *tunnel, const struct lease *lease, int64_t ttl_usec)
 {
 	struct record *record;
 
@@ -261,7 +270,7 @@ static void renew(struct turn *turn, struct tunnel *tunnel, const struct lease *
 }
 
 void tunnel_lease(struct tunnel_machine *machine, const char *sealed, size_t count,
-	struct moment now, struct tunnel_actions *actions)
+        struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
@@ -291,7 +300,7 @@ void tunnel_lease(struct tunnel_machine *machine, const char *sealed, size_t cou
 			tunnel = machine->items[0];
 		}
 		r = tunnel ? judge_lease(&turn, tunnel, &lease, &ttl_usec, &err)
-			   : err_set(&err, 1, "there is no such live connection");
+		           : err_set(&err, 1, "there is no such live connection");
 	}
 	if (r) {
 		turn_refuse(&turn, "lease.refused", lease.grant.text, err.text);
@@ -304,10 +313,10 @@ void tunnel_lease(struct tunnel_machine *machine, const char *sealed, size_t cou
 	}
 }
 
-/* --- ending -------------------------------------------------------------------------------------------- */
+/* --- ending -------------------------------------------------------------- */
 
 void tunnel_epoch(struct tunnel_machine *machine, uint64_t epoch, struct moment now,
-	struct tunnel_actions *actions)
+        struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 
@@ -319,7 +328,7 @@ void tunnel_epoch(struct tunnel_machine *machine, uint64_t epoch, struct moment 
 }
 
 void tunnel_cut(struct tunnel_machine *machine, const char *id, const char *by, const char *reason,
-	struct moment now, struct tunnel_actions *actions)
+        struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 	struct tunnel *tunnel = turn_find(machine, id);
@@ -333,17 +342,16 @@ void tunnel_cut(struct tunnel_machine *machine, const char *id, const char *by, 
 		return;
 	}
 	if (!tunnel_ids_has(&machine->ids, id) && machine->ids.count < TUNNEL_IDS_MAX &&
-		!SIM_BUG(cut_forgotten)) {
+	        !SIM_BUG(cut_forgotten)) {
 		/* The cut overtook its grant: that must not open any more. */
 		turn_record_reason(&turn, "connection.cut", id, by, reason);
-		tunnel_ids_add(&machine->ids, id,
-			now.wall_usec + 2 * GRANT_SEC_MAX * USEC_PER_SEC);
+		tunnel_ids_add(&machine->ids, id, now.wall_usec + 2 * GRANT_SEC_MAX * USEC_PER_SEC);
 	}
 	turn_report(&turn, TUNNEL_REPORT_CLOSED, id, "there is no such live connection");
 }
 
 void tunnel_cut_all(struct tunnel_machine *machine, const char *by, const char *reason,
-	struct moment now, struct tunnel_actions *actions)
+        struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 
@@ -360,15 +368,15 @@ static void judge_all(struct turn *turn)
 	for (size_t i = machine->count; i-- > 0;) {
 		struct err err = { 0 };
 
-		if (tunnel_judge_again(&standing, &machine->items[i]->grant, turn->now.wall_usec,
-			    &err)) {
+		if (tunnel_judge_again(
+		            &standing, &machine->items[i]->grant, turn->now.wall_usec, &err)) {
 			turn_close_own(turn, machine->items[i], err.text);
 		}
 	}
 }
 
 void tunnel_policy_set(struct tunnel_machine *machine, const struct provider_policy *provider,
-	const struct site_policy *site, struct moment now, struct tunnel_actions *actions)
+        const struct site_policy *site, struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 
@@ -379,24 +387,25 @@ void tunnel_policy_set(struct tunnel_machine *machine, const struct provider_pol
 	}
 }
 
-void tunnel_trust_changed(struct tunnel_machine *machine, struct moment now,
-	struct tunnel_actions *actions)
+void tunnel_trust_changed(
+        struct tunnel_machine *machine, struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 
 	judge_all(&turn);
 }
 
-void tunnel_certificate_set(struct tunnel_machine *machine, const char *identity, const char *serial)
+void tunnel_certificate_set(
+        struct tunnel_machine *machine, const char *identity, const char *serial)
 {
 	machine->config.identity = identity;
 	machine->config.serial = serial;
 }
 
-/* --- charon and packet filter --------------------------------------------------------------------- */
+/* --- charon and packet filter -------------------------------------------- */
 
 void tunnel_charon(struct tunnel_machine *machine, bool alive, struct moment now,
-	struct tunnel_actions *actions)
+        struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 
@@ -409,7 +418,8 @@ void tunnel_charon(struct tunnel_machine *machine, bool alive, struct moment now
 		}
 		if (!alive) {
 			if (turn_is_open(tunnel)) {
-				turn_lose(&turn, tunnel, TUNNEL_LOADING, "strongSwan does not answer");
+				turn_lose(&turn, tunnel, TUNNEL_LOADING,
+				        "strongSwan does not answer");
 			}
 			tunnel->state = TUNNEL_LOADING;
 			tunnel->child_up = false;
@@ -422,7 +432,7 @@ void tunnel_charon(struct tunnel_machine *machine, bool alive, struct moment now
 }
 
 void tunnel_loaded(struct tunnel_machine *machine, uint32_t tag, bool ok, const char *text,
-	struct moment now, struct tunnel_actions *actions)
+        struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 
@@ -443,7 +453,7 @@ void tunnel_loaded(struct tunnel_machine *machine, uint32_t tag, bool ok, const 
 }
 
 void tunnel_initiated(struct tunnel_machine *machine, uint32_t tag, bool ok, const char *text,
-	struct moment now, struct tunnel_actions *actions)
+        struct moment now, struct tunnel_actions *actions)
 {
 	/* An SA counts from its event or from a list on, not from here: it may be gone again. */
 	for (size_t i = 0; i < machine->count && !ok; i++) {
@@ -457,7 +467,7 @@ void tunnel_initiated(struct tunnel_machine *machine, uint32_t tag, bool ok, con
 }
 
 void tunnel_child(struct tunnel_machine *machine, const char *peer, const char *child, bool up,
-	struct moment now, struct tunnel_actions *actions)
+        struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 	bool known = false;
@@ -474,7 +484,7 @@ void tunnel_child(struct tunnel_machine *machine, const char *peer, const char *
 }
 
 void tunnel_filter(struct tunnel_machine *machine, bool ready, struct moment now,
-	struct tunnel_actions *actions)
+        struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 
@@ -491,7 +501,7 @@ void tunnel_filter(struct tunnel_machine *machine, bool ready, struct moment now
 }
 
 void tunnel_opened(struct tunnel_machine *machine, const char *id, bool ok, struct moment now,
-	struct tunnel_actions *actions)
+        struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 	struct tunnel *tunnel = turn_find(machine, id);
@@ -504,11 +514,12 @@ void tunnel_opened(struct tunnel_machine *machine, const char *id, bool ok, stru
 		return;
 	}
 	tunnel->state = TUNNEL_UP;
-	turn_record_push(&turn, "connection.up", id, turn_record_new(&turn, "connection.up", id, NULL));
+	turn_record_push(
+	        &turn, "connection.up", id, turn_record_new(&turn, "connection.up", id, NULL));
 	turn_report(&turn, TUNNEL_REPORT_UP, id, "");
 }
 
-/* --- time and views ----------------------------------------------------------------------------- */
+/* --- time and views ------------------------------------------------------ */
 
 /* Whether the tunnel has to end now; closes it then. */
 static bool end_if_due(struct turn *turn, struct tunnel *tunnel)
@@ -517,7 +528,7 @@ static bool end_if_due(struct turn *turn, struct tunnel *tunnel)
 	char reason[TUNNEL_REASON_BYTES_MAX];
 
 	if ((now >= tunnel->grant_end && !SIM_BUG(wall_only)) ||
-		turn->now.wall_usec >= tunnel->grant.not_after) {
+	        turn->now.wall_usec >= tunnel->grant.not_after) {
 		turn_close(turn, tunnel, "connection.expired", NULL, "the grant has ended");
 		return true;
 	}
@@ -530,7 +541,7 @@ static bool end_if_due(struct turn *turn, struct tunnel *tunnel)
 	}
 	if (!turn_is_open(tunnel) && now >= tunnel->up_deadline) {
 		snprintf(reason, sizeof(reason), "not up within %d s%s%s", GRANT_UP_SEC_MAX,
-			tunnel->trouble[0] ? ": " : "", tunnel->trouble);
+		        tunnel->trouble[0] ? ": " : "", tunnel->trouble);
 		turn_close_own(turn, tunnel, reason);
 		return true;
 	}
@@ -544,9 +555,9 @@ static bool retries(const struct tunnel_machine *machine, const struct tunnel *t
 	case TUNNEL_LOADING:
 		return machine->charon && tunnel->load_tag == 0;
 	case TUNNEL_ARMED:
-		return tunnel->child_up ? machine->filter
-					: machine->charon && tunnel->go &&
-				tunnel->grant.ike == tunnel->side;
+		return tunnel->child_up
+		               ? machine->filter
+		               : machine->charon && tunnel->go && tunnel->grant.ike == tunnel->side;
 	default:
 		return false;
 	}
@@ -626,9 +637,9 @@ struct tunnel_machine *tunnel_machine_new(const struct tunnel_config *config)
 	struct tunnel_machine *machine = mem_new(1, sizeof(*machine));
 
 	assert_always(config->provider && config->site && config->gateway && config->identity &&
-		config->serial && config->boot && config->trust.seal_open &&
-		config->trust.grant_check && config->grant_sec_max >= 1 &&
-		config->grant_sec_max <= GRANT_SEC_MAX);
+	              config->serial && config->boot && config->trust.seal_open &&
+	              config->trust.grant_check && config->grant_sec_max >= 1 &&
+	              config->grant_sec_max <= GRANT_SEC_MAX);
 	machine->config = *config;
 	return machine;
 }

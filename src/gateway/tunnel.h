@@ -16,20 +16,19 @@
  *   7  every input that is refused leaves a record with its reason, and nothing else.
  *
  * The shell's part of the contract:
- *   - carry out actions in order. TUNNEL_RECORD: stop here until it is on disk (several in a row may
- *     share one sync); if that fails, do
- *     nothing that follows except TUNNEL_LEASE_CLOSE and TUNNEL_FLOWS_FORGET (closing never waits
- *     for a full disk), and end the process;
+ *   - carry out actions in order. TUNNEL_RECORD: stop here until it is on disk (several in a row
+ *     may share one sync); if that fails, do nothing that follows except TUNNEL_LEASE_CLOSE and
+ *     TUNNEL_FLOWS_FORGET (closing never waits for a full disk), and end the process;
  *   - TUNNEL_LEASE_OPEN: afterwards call tunnel_opened() with what the packet filter said;
- *     TUNNEL_PEER_LOAD: tunnel_loaded(); TUNNEL_CHILD_INITIATE: tunnel_initiated(). These calls come
- *     after the whole list was carried out, never from inside;
+ *     TUNNEL_PEER_LOAD: tunnel_loaded(); TUNNEL_CHILD_INITIATE: tunnel_initiated(). They
+ *     come after the whole list was carried out, never from inside;
  *   - a lease element that could not be closed is an error of the shell: load the empty table;
  *   - call tunnel_tick() at least once a second, and not later than tunnel_next();
  *   - call tunnel_reconcile() once after the start, at least every 10 s, after the packet filter's
  *     table came back and after charon came back.
  *
- * Order at the start: tunnel_machine_new(), tunnel_recall() for every record of the journal, oldest first,
- * tunnel_policy_set() and trust as they are on disk, tunnel_charon(), tunnel_filter(),
+ * Order at the start: tunnel_machine_new(), tunnel_recall() for every record of the journal, oldest
+ * first, tunnel_policy_set() and trust as they are on disk, tunnel_charon(), tunnel_filter(),
  * tunnel_start(), then tunnel_reconcile(). Nothing but tunnel_recall() may come before
  * tunnel_policy_set().
  */
@@ -55,19 +54,19 @@ struct tunnel_machine;
 #define TUNNEL_CHILD_NAME_BYTES_MAX 40 /* "c" and two IPv4 addresses in hex */
 #define TUNNEL_REASON_BYTES_MAX 160
 
-/* How seals and certificates are judged. The daemon gives src/pki, the simulation a cheap stand-in. */
+/* How seals and certificates are judged: by src/pki in the daemon, by a stand-in in tests/sim. */
 struct tunnel_trust {
 	void *context;
-	/* Opens `sealed` of type `typ` ("sekisho-grant", "sekisho-lease") with the keys that have the
-	 * use grant in the current accreditation of `provider`, at `wall_usec`. The payload is added to
-	 * `payload`. Outcome 1: refused; err says why in a few words. */
+	/* Opens `sealed` of type `typ` ("sekisho-grant", "sekisho-lease") with the keys that have
+	 * the use grant in the current accreditation of `provider`, at `wall_usec`. The payload is
+	 * added to `payload`. Outcome 1: refused; err says why in a few words. */
 	int (*seal_open)(void *context, const char *provider, const char *typ, const char *sealed,
-		size_t count, int64_t wall_usec, struct buf *payload, struct err *err);
-	/* Whether the connection may exist as far as certificates and accreditations go: provider and
-	 * service CA accredited now, the own and the peer's service certificate (by serial) not revoked.
-	 * Outcome 1: no; err says why. */
-	int (*grant_check)(void *context, const struct grant *grant, int64_t wall_usec,
-		struct err *err);
+	        size_t count, int64_t wall_usec, struct buf *payload, struct err *err);
+	/* Whether the connection may exist as far as certificates and accreditations go: provider
+	 * and service CA accredited now, the own and the peer's service certificate (by serial) not
+	 * revoked. Outcome 1: no; err says why. */
+	int (*grant_check)(
+	        void *context, const struct grant *grant, int64_t wall_usec, struct err *err);
 };
 
 /* Texts are borrowed and live as long as the machine. */
@@ -75,7 +74,8 @@ struct tunnel_config {
 	const char *provider, *site, *gateway;
 	const char *identity; /* of the own service certificate */
 	const char *serial;   /* the same, lower-case hex */
-	const char *boot;     /* the kernel's boot id: the monotonic clock and all elements end with it */
+	/* the kernel's boot id: the monotonic clock and all elements end with it */
+	const char *boot;
 	int64_t grant_sec_max; /* the owner's ceiling, at most GRANT_SEC_MAX */
 	struct tunnel_trust trust;
 };
@@ -94,12 +94,18 @@ enum tunnel_action_type {
 	TUNNEL_REPORT,          /* report, id, reason: to the center, through the agent */
 };
 
-enum tunnel_report { TUNNEL_REPORT_REFUSED, TUNNEL_REPORT_ARMED, TUNNEL_REPORT_UP, TUNNEL_REPORT_CLOSED };
+enum tunnel_report {
+	TUNNEL_REPORT_REFUSED,
+	TUNNEL_REPORT_ARMED,
+	TUNNEL_REPORT_UP,
+	TUNNEL_REPORT_CLOSED
+};
 const char *tunnel_report_name(enum tunnel_report report); /* as in the device interface */
 
 struct tunnel_child {
-	char name[TUNNEL_CHILD_NAME_BYTES_MAX + 1]; /* one for each pair of hosts; unique in the gateway */
-	struct in_addr local, remote;               /* service addresses */
+	/* One for each pair of hosts; unique in the gateway. */
+	char name[TUNNEL_CHILD_NAME_BYTES_MAX + 1];
+	struct in_addr local, remote; /* service addresses */
 };
 
 /* One peer gateway, with everything that is to be loaded for it. */
@@ -107,22 +113,22 @@ struct tunnel_peer {
 	char name[NAME_BYTES_MAX + 1]; /* the peer gateway's name */
 	char identity[IDENTITY_BYTES_MAX + 1];
 	char serial[SERIAL_TEXT_BYTES_MAX + 1];
-	struct address address;        /* ADDRESS_NONE: behind NAT, it starts IKE */
+	struct address address; /* ADDRESS_NONE: behind NAT, it starts IKE */
 	struct tunnel_child *children;
 	size_t child_count;
 };
 
 struct tunnel_action {
 	enum tunnel_action_type type;
-	struct id id;              /* the grant's, or "" */
-	const char *kind;          /* record: a kind of audit/record.h; static */
-	struct buf record;         /* its bytes as they go into the journal; owned by the list */
-	struct tunnel_peer *peer;  /* owned by the list */
+	struct id id;             /* the grant's, or "" */
+	const char *kind;         /* record: a kind of audit/record.h; static */
+	struct buf record;        /* its bytes as they go into the journal; owned by the list */
+	struct tunnel_peer *peer; /* owned by the list */
 	char peer_name[NAME_BYTES_MAX + 1];
 	char child[TUNNEL_CHILD_NAME_BYTES_MAX + 1];
-	uint32_t tag;              /* to be handed back with the result */
+	uint32_t tag; /* to be handed back with the result */
 	struct nft_lease lease;
-	uint32_t ttl_msec;         /* 1 to LEASE_SEC_MAX s */
+	uint32_t ttl_msec; /* 1 to LEASE_SEC_MAX s */
 	enum tunnel_report report;
 	char reason[TUNNEL_REASON_BYTES_MAX];
 };
@@ -141,75 +147,76 @@ struct tunnel_machine *tunnel_machine_new(const struct tunnel_config *config);
 struct tunnel_machine *tunnel_machine_free(struct tunnel_machine *machine);
 AUTO_DEFINE(tunnel_machine)
 
-/* A new service certificate: later grants have to name it. Borrowed like the configuration's texts. */
-void tunnel_certificate_set(struct tunnel_machine *machine, const char *identity,
-	const char *serial);
+/* A new service certificate: later grants have to name it. Borrowed as in tunnel_config. */
+void tunnel_certificate_set(
+        struct tunnel_machine *machine, const char *identity, const char *serial);
 
-/* --- start --------------------------------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------- */
 
 /* One record of the own journal, as it was given with TUNNEL_RECORD. Records of others' kinds are
- * passed over. Outcome 1: a kind that this machine writes, but it cannot be read; err says what: the
- * journal is not ours or is damaged, do not start. */
-int tunnel_recall(struct tunnel_machine *machine, const void *record, size_t count,
-	struct err *err) must_use;
+ * passed over. Outcome 1: a kind that this machine writes, but it cannot be read; err says what:
+ * the journal is not ours or is damaged, do not start. */
+int tunnel_recall(
+        struct tunnel_machine *machine, const void *record, size_t count, struct err *err) must_use;
 
 /* After the recall: connections of an earlier boot are closed; those of this boot wait for
  * tunnel_reconcile(). */
-void tunnel_start(struct tunnel_machine *machine, struct moment now, struct tunnel_actions *actions);
+void tunnel_start(
+        struct tunnel_machine *machine, struct moment now, struct tunnel_actions *actions);
 
-/* --- from the center, through the agent ------------------------------------------------------------- */
+/* --- from the center, through the agent ---------------------------------- */
 
 /* Idempotent: the same grant again makes the same reports again. */
 void tunnel_grant(struct tunnel_machine *machine, const char *sealed, size_t count,
-	struct moment now, struct tunnel_actions *actions);
+        struct moment now, struct tunnel_actions *actions);
 void tunnel_go(struct tunnel_machine *machine, const char *id, struct moment now,
-	struct tunnel_actions *actions);
+        struct tunnel_actions *actions);
 void tunnel_lease(struct tunnel_machine *machine, const char *sealed, size_t count,
-	struct moment now, struct tunnel_actions *actions);
+        struct moment now, struct tunnel_actions *actions);
 /* The epoch of `hello`: grants of an older one are closed. A lower one than seen before is only
  * recorded. */
 void tunnel_epoch(struct tunnel_machine *machine, uint64_t epoch, struct moment now,
-	struct tunnel_actions *actions);
+        struct tunnel_actions *actions);
 
 /* From the center or from the local socket; `by` is who ("center", "local", a name). An unknown id
  * is remembered, so that its grant, should it come late, stays shut. */
 void tunnel_cut(struct tunnel_machine *machine, const char *id, const char *by, const char *reason,
-	struct moment now, struct tunnel_actions *actions);
+        struct moment now, struct tunnel_actions *actions);
 void tunnel_cut_all(struct tunnel_machine *machine, const char *by, const char *reason,
-	struct moment now, struct tunnel_actions *actions);
+        struct moment now, struct tunnel_actions *actions);
 
-/* --- own site ----------------------------------------------------------------------------------------- */
+/* --- own site ------------------------------------------------------------ */
 
 /* The active policies, borrowed until the next call; NULL for none, which permits nothing. Live
  * connections that they do not permit are closed. */
 void tunnel_policy_set(struct tunnel_machine *machine, const struct provider_policy *provider,
-	const struct site_policy *site, struct moment now, struct tunnel_actions *actions);
+        const struct site_policy *site, struct moment now, struct tunnel_actions *actions);
 /* Statements, CRLs or issuers changed: every live connection is judged again. */
-void tunnel_trust_changed(struct tunnel_machine *machine, struct moment now,
-	struct tunnel_actions *actions);
+void tunnel_trust_changed(
+        struct tunnel_machine *machine, struct moment now, struct tunnel_actions *actions);
 
-/* --- from charon ---------------------------------------------------------------------------------------- */
+/* --- from charon --------------------------------------------------------- */
 
 /* charon answers (or not). After it came back everything is loaded again. */
 void tunnel_charon(struct tunnel_machine *machine, bool alive, struct moment now,
-	struct tunnel_actions *actions);
+        struct tunnel_actions *actions);
 /* Result of TUNNEL_PEER_LOAD and TUNNEL_CHILD_INITIATE; `text` is charon's reason. */
 void tunnel_loaded(struct tunnel_machine *machine, uint32_t tag, bool ok, const char *text,
-	struct moment now, struct tunnel_actions *actions);
+        struct moment now, struct tunnel_actions *actions);
 void tunnel_initiated(struct tunnel_machine *machine, uint32_t tag, bool ok, const char *text,
-	struct moment now, struct tunnel_actions *actions);
+        struct moment now, struct tunnel_actions *actions);
 /* A CHILD SA went up or down. A rekeyed one did neither. */
 void tunnel_child(struct tunnel_machine *machine, const char *peer, const char *child, bool up,
-	struct moment now, struct tunnel_actions *actions);
+        struct moment now, struct tunnel_actions *actions);
 
-/* --- from the packet filter ------------------------------------------------------------------------------ */
+/* --- from the packet filter ---------------------------------------------- */
 
-/* Our table is there and loaded (or not). While it is not, no grant is accepted and nothing opened. */
+/* Our table is there and loaded (or not). While not, no grant is accepted, nothing opened. */
 void tunnel_filter(struct tunnel_machine *machine, bool ready, struct moment now,
-	struct tunnel_actions *actions);
+        struct tunnel_actions *actions);
 /* Result of TUNNEL_LEASE_OPEN. */
 void tunnel_opened(struct tunnel_machine *machine, const char *id, bool ok, struct moment now,
-	struct tunnel_actions *actions);
+        struct tunnel_actions *actions);
 
 struct tunnel_found_element {
 	struct nft_lease lease;
@@ -233,9 +240,9 @@ struct tunnel_found {
 };
 
 void tunnel_reconcile(struct tunnel_machine *machine, const struct tunnel_found *found,
-	struct moment now, struct tunnel_actions *actions);
+        struct moment now, struct tunnel_actions *actions);
 
-/* --- time and views ------------------------------------------------------------------------------------------ */
+/* --- time and views ------------------------------------------------------ */
 
 void tunnel_tick(struct tunnel_machine *machine, struct moment now, struct tunnel_actions *actions);
 /* The monotonic time of the next thing to do; INT64_MAX when there is none. */
@@ -254,7 +261,8 @@ struct tunnel_view {
 	const struct grant *grant; /* borrowed until the next input */
 	enum tunnel_state state;
 	struct nft_lease lease;
-	int64_t lease_end_usec, grant_end_usec; /* monotonic; lease_end_usec 0 before the first opening */
+	/* Monotonic; lease_end_usec 0 before the first opening. */
+	int64_t lease_end_usec, grant_end_usec;
 };
 
 size_t tunnel_count(const struct tunnel_machine *machine);

@@ -19,7 +19,7 @@ static enum grant_side other_side(enum grant_side side)
 }
 
 int tunnel_judge_side(const struct tunnel_config *config, const struct grant *grant,
-	enum grant_side *ret_side, struct err *err)
+        enum grant_side *ret_side, struct err *err)
 {
 	const struct grant_end *own;
 
@@ -31,13 +31,14 @@ int tunnel_judge_side(const struct tunnel_config *config, const struct grant *gr
 		return err_set(err, 1, "the grant has this gateway's identity under another name");
 	}
 	if (!text_equal(own->serial, config->serial)) {
-		return err_set(err, 1, "the grant is for another service certificate of this gateway");
+		return err_set(
+		        err, 1, "the grant is for another service certificate of this gateway");
 	}
 	return 0;
 }
 
 static int judge_time(const struct tunnel_standing *standing, const struct grant *grant,
-	int64_t wall_usec, struct err *err)
+        int64_t wall_usec, struct err *err)
 {
 	int64_t skew = CLOCK_SKEW_SEC_MAX * USEC_PER_SEC;
 	int64_t start = grant->issued_at > grant->not_before ? grant->issued_at : grant->not_before;
@@ -45,7 +46,7 @@ static int judge_time(const struct tunnel_standing *standing, const struct grant
 
 	if (grant->epoch < standing->epoch && !SIM_BUG(epoch)) {
 		return err_set(err, 1, "epoch %llu is over, it is %llu now",
-			(unsigned long long)grant->epoch, (unsigned long long)standing->epoch);
+		        (unsigned long long)grant->epoch, (unsigned long long)standing->epoch);
 	}
 	if (grant->not_before - skew > wall_usec) {
 		return err_set(err, 1, "the grant has not begun (is the clock right?)");
@@ -57,24 +58,24 @@ static int judge_time(const struct tunnel_standing *standing, const struct grant
 		return err_set(err, 1, "the grant was issued in the future (is the clock right?)");
 	}
 	if (start + GRANT_AGE_SEC_MAX * USEC_PER_SEC < wall_usec) {
-		return err_set(err, 1, "the grant was held up for more than %d s",
-			GRANT_AGE_SEC_MAX);
+		return err_set(
+		        err, 1, "the grant was held up for more than %d s", GRANT_AGE_SEC_MAX);
 	}
 	if (grant->not_after - grant->not_before > ceiling && !SIM_BUG(ceiling)) {
 		return err_set(err, 1, "the grant is longer than the %lld s this gateway accepts",
-			(long long)standing->config->grant_sec_max);
+		        (long long)standing->config->grant_sec_max);
 	}
 	return 0;
 }
 
 static int judge_policy(const struct tunnel_standing *standing, const struct grant *grant,
-	enum grant_side side, int64_t wall_usec, struct err *err)
+        enum grant_side side, int64_t wall_usec, struct err *err)
 {
-	enum policy_layer other = side == GRANT_INITIATOR ? LAYER_RESPONDER_SITE
-							   : LAYER_INITIATOR_SITE;
+	enum policy_layer other =
+	        side == GRANT_INITIATOR ? LAYER_RESPONDER_SITE : LAYER_INITIATOR_SITE;
 	/* Policies speak of whole seconds: a begun one counts. */
 	int64_t length_sec =
-		(grant->not_after - grant->not_before + USEC_PER_SEC - 1) / USEC_PER_SEC;
+	        (grant->not_after - grant->not_before + USEC_PER_SEC - 1) / USEC_PER_SEC;
 	struct policy_request request = {
 		.class = grant->class,
 		.protocol = grant->protocol,
@@ -83,14 +84,15 @@ static int judge_policy(const struct tunnel_standing *standing, const struct gra
 		.lease_sec = grant->lease_sec,
 	};
 	struct policy_facts facts = {
-		/* Accreditation and certificates are tunnel_trust's, the peer's side is the peer's. */
+		/* Accreditation and certificates are tunnel_trust's, the peer's side is the peer's.
+		 */
 		.foreign = LAYER_BIT(other) | LAYER_BIT(LAYER_ACCREDITATION) |
-			LAYER_BIT(LAYER_CERTIFICATES) | LAYER_BIT(LAYER_GATEWAYS),
+		           LAYER_BIT(LAYER_CERTIFICATES) | LAYER_BIT(LAYER_GATEWAYS),
 		.provider = standing->provider,
 		.initiator_policy = side == GRANT_INITIATOR ? standing->site : NULL,
 		.responder_policy = side == GRANT_RESPONDER ? standing->site : NULL,
 		.window = { .not_before = grant->not_before,
-			.not_after = grant->not_before + length_sec * USEC_PER_SEC },
+		        .not_after = grant->not_before + length_sec * USEC_PER_SEC },
 	};
 	struct decision decision;
 	enum policy_layer layer;
@@ -114,13 +116,13 @@ static int judge_policy(const struct tunnel_standing *standing, const struct gra
 		return err_set(err, 1, "the policies do not permit it");
 	}
 	return err_set(err, 1, "the policies do not permit it: %s%s%s",
-		policy_reason_name(decision.layers[layer].reason),
-		decision.layers[layer].detail[0] ? " " : "", decision.layers[layer].detail);
+	        policy_reason_name(decision.layers[layer].reason),
+	        decision.layers[layer].detail[0] ? " " : "", decision.layers[layer].detail);
 }
 
 /* The hospital's own word decides which machine a name is, and which real address it has. */
 static int judge_addresses(const struct tunnel_standing *standing, const struct grant *grant,
-	enum grant_side side, struct policy_host *ret_host, struct err *err)
+        enum grant_side side, struct policy_host *ret_host, struct err *err)
 {
 	const struct grant_end *own = grant_end(grant, side);
 	const struct grant_end *peer = grant_end(grant, other_side(side));
@@ -130,10 +132,10 @@ static int judge_addresses(const struct tunnel_standing *standing, const struct 
 	}
 	if (!address_equal(ret_host->service, own->service)) {
 		return err_set(err, 1, "host %s has another service address in this site's policy",
-			own->host);
+		        own->host);
 	}
-	if (provider_policy_site_contains(standing->provider, standing->config->site,
-		    peer->service)) {
+	if (provider_policy_site_contains(
+	            standing->provider, standing->config->site, peer->service)) {
 		return err_set(err, 1, "the peer's service address is in this site's own prefix");
 	}
 	if (!provider_policy_pool_contains(standing->provider, peer->service)) {
@@ -141,10 +143,10 @@ static int judge_addresses(const struct tunnel_standing *standing, const struct 
 	}
 	if (!provider_policy_site_contains(standing->provider, peer->site, peer->service)) {
 		return err_set(err, 1, "the peer's service address is not in the prefix of site %s",
-			peer->site);
+		        peer->site);
 	}
 	if (ret_host->address.family != ADDRESS_V4 || own->service.family != ADDRESS_V4 ||
-		peer->service.family != ADDRESS_V4) {
+	        peer->service.family != ADDRESS_V4) {
 		return err_set(err, 1, "this gateway's packet filter carries IPv4 only");
 	}
 	return 0;
@@ -164,24 +166,25 @@ struct nft_lease tunnel_judge_key(const struct grant *grant, struct address sour
 }
 
 int tunnel_judge_again(const struct tunnel_standing *standing, const struct grant *grant,
-	int64_t wall_usec, struct err *err)
+        int64_t wall_usec, struct err *err)
 {
 	const struct tunnel_trust *trust = &standing->config->trust;
-	/* Whose grant it is was settled when it was accepted; the certificate may be a newer one now. */
+	/* Whose grant it is was settled when it was accepted; the certificate may be a newer one
+	 * now. */
 	enum grant_side side = text_equal(grant->initiator.gateway, standing->config->gateway)
-		? GRANT_INITIATOR
-		: GRANT_RESPONDER;
+	                               ? GRANT_INITIATOR
+	                               : GRANT_RESPONDER;
 	struct policy_host host;
 
 	if (judge_policy(standing, grant, side, wall_usec, err) ||
-		judge_addresses(standing, grant, side, &host, err)) {
+	        judge_addresses(standing, grant, side, &host, err)) {
 		return 1;
 	}
 	return trust->grant_check(trust->context, grant, wall_usec, err) != 0;
 }
 
 int tunnel_judge_grant(const struct tunnel_standing *standing, const struct grant *grant,
-	int64_t wall_usec, enum grant_side *ret_side, struct address *ret_source, struct err *err)
+        int64_t wall_usec, enum grant_side *ret_side, struct address *ret_source, struct err *err)
 {
 	const struct tunnel_trust *trust = &standing->config->trust;
 	struct policy_host host;
@@ -189,11 +192,11 @@ int tunnel_judge_grant(const struct tunnel_standing *standing, const struct gran
 	if (!text_equal(grant->provider, standing->config->provider)) {
 		return err_set(err, 1, "the grant is of another provider");
 	}
-	if (tunnel_judge_side(standing->config, grant, ret_side, err) ||
-		grant_check(grant, err) || judge_time(standing, grant, wall_usec, err) ||
-		judge_policy(standing, grant, *ret_side, wall_usec, err) ||
-		judge_addresses(standing, grant, *ret_side, &host, err) ||
-		trust->grant_check(trust->context, grant, wall_usec, err)) {
+	if (tunnel_judge_side(standing->config, grant, ret_side, err) || grant_check(grant, err) ||
+	        judge_time(standing, grant, wall_usec, err) ||
+	        judge_policy(standing, grant, *ret_side, wall_usec, err) ||
+	        judge_addresses(standing, grant, *ret_side, &host, err) ||
+	        trust->grant_check(trust->context, grant, wall_usec, err)) {
 		return 1;
 	}
 	*ret_source = *ret_side == GRANT_INITIATOR ? host.address : grant->initiator.service;

@@ -15,15 +15,15 @@
 
 #define ELEMENT_SLACK_USEC (1 * USEC_PER_SEC) /* near its end an element may be gone by itself */
 
-/* --- recall ------------------------------------------------------------------------------------------ */
+/* --- recall -------------------------------------------------------------- */
 
 struct recalled {
 	const char *kind, *subject;
 	const json_t *data;
 };
 
-static int recall_accepted(struct tunnel_machine *machine, const struct recalled *record,
-	struct err *err)
+static int recall_accepted(
+        struct tunnel_machine *machine, const struct recalled *record, struct err *err)
 {
 	const char *boot = json_string_value(json_object_get(record->data, "boot"));
 	const char *from = json_string_value(json_object_get(record->data, "source"));
@@ -38,14 +38,14 @@ static int recall_accepted(struct tunnel_machine *machine, const struct recalled
 		json_print(grant, &payload);
 	}
 	if (!boot || !from || address_parse(from, &source) || !json_is_integer(end) ||
-		!json_is_integer(up) ||
-		grant_parse(payload.bytes, payload.count, &tunnel->grant, err)) {
+	        !json_is_integer(up) ||
+	        grant_parse(payload.bytes, payload.count, &tunnel->grant, err)) {
 		free(tunnel);
 		return err_wrap(err, 1, "journal: grant.accepted of %s", record->subject);
 	}
 	tunnel->side = text_equal(tunnel->grant.initiator.gateway, machine->config.gateway)
-		? GRANT_INITIATOR
-		: GRANT_RESPONDER;
+	                       ? GRANT_INITIATOR
+	                       : GRANT_RESPONDER;
 	tunnel->lease = tunnel_judge_key(&tunnel->grant, source);
 	tunnel->child = turn_child_of(tunnel);
 	tunnel->old_boot = !text_equal(boot, machine->config.boot);
@@ -62,8 +62,8 @@ static int recall_accepted(struct tunnel_machine *machine, const struct recalled
 	return 0;
 }
 
-static int recall_opening(struct tunnel_machine *machine, const struct recalled *record,
-	struct err *err)
+static int recall_opening(
+        struct tunnel_machine *machine, const struct recalled *record, struct err *err)
 {
 	struct tunnel *tunnel = turn_find(machine, record->subject);
 
@@ -73,8 +73,8 @@ static int recall_opening(struct tunnel_machine *machine, const struct recalled 
 	return 0;
 }
 
-static int recall_renewed(struct tunnel_machine *machine, const struct recalled *record,
-	struct err *err)
+static int recall_renewed(
+        struct tunnel_machine *machine, const struct recalled *record, struct err *err)
 {
 	const json_t *seq = json_object_get(record->data, "seq");
 	struct tunnel *tunnel = turn_find(machine, record->subject);
@@ -88,8 +88,8 @@ static int recall_renewed(struct tunnel_machine *machine, const struct recalled 
 	return 0;
 }
 
-static int recall_ending(struct tunnel_machine *machine, const struct recalled *record,
-	struct err *err)
+static int recall_ending(
+        struct tunnel_machine *machine, const struct recalled *record, struct err *err)
 {
 	struct tunnel *tunnel = turn_find(machine, record->subject);
 
@@ -98,13 +98,13 @@ static int recall_ending(struct tunnel_machine *machine, const struct recalled *
 	} else if (id_valid(record->subject)) {
 		/* A cut that overtook its grant. The date is only when it may be forgotten. */
 		tunnel_ids_add(&machine->ids, record->subject,
-			machine->issued_floor + 3 * GRANT_SEC_MAX * USEC_PER_SEC);
+		        machine->issued_floor + 3 * GRANT_SEC_MAX * USEC_PER_SEC);
 	}
 	return 0;
 }
 
-static int recall_closed(struct tunnel_machine *machine, const struct recalled *record,
-	struct err *err)
+static int recall_closed(
+        struct tunnel_machine *machine, const struct recalled *record, struct err *err)
 {
 	struct tunnel *tunnel = turn_find(machine, record->subject);
 
@@ -114,8 +114,8 @@ static int recall_closed(struct tunnel_machine *machine, const struct recalled *
 	return 0;
 }
 
-static int recall_epoch(struct tunnel_machine *machine, const struct recalled *record,
-	struct err *err)
+static int recall_epoch(
+        struct tunnel_machine *machine, const struct recalled *record, struct err *err)
 {
 	const json_t *epoch = json_object_get(record->data, "epoch");
 
@@ -130,8 +130,8 @@ static int recall_epoch(struct tunnel_machine *machine, const struct recalled *r
 
 static const struct {
 	const char *kind;
-	int (*recall)(struct tunnel_machine *machine, const struct recalled *record,
-		struct err *err);
+	int (*recall)(
+	        struct tunnel_machine *machine, const struct recalled *record, struct err *err);
 } recall_kinds[] = {
 	{ "grant.accepted", recall_accepted },
 	{ "connection.opening", recall_opening },
@@ -183,24 +183,24 @@ void tunnel_start(struct tunnel_machine *machine, struct moment now, struct tunn
 	}
 }
 
-/* --- comparing ---------------------------------------------------------------------------------------- */
+/* --- comparing ----------------------------------------------------------- */
 
 /* NONE ─▶ UP, LOADING or gone. `element` is what the kernel has of it, or NULL. */
-static void settle(struct turn *turn, struct tunnel *tunnel,
-	const struct tunnel_found_element *element)
+static void settle(
+        struct turn *turn, struct tunnel *tunnel, const struct tunnel_found_element *element)
 {
 	int64_t now = turn->now.monotonic_usec;
 
 	if (tunnel->opened && !element) {
 		turn_close(turn, tunnel, "lease.expired", NULL,
-			"nothing of it was open any more after a restart");
+		        "nothing of it was open any more after a restart");
 		return;
 	}
 	tunnel->state = TUNNEL_LOADING;
 	tunnel->retry_at = now;
 	if (element) {
-		tunnel->lease_end = turn_least(now + element->left_msec * USEC_PER_MSEC,
-			tunnel->grant_end);
+		tunnel->lease_end =
+		        turn_least(now + element->left_msec * USEC_PER_MSEC, tunnel->grant_end);
 	}
 	if (element && !tunnel->child_up) {
 		turn_lose(turn, tunnel, TUNNEL_LOADING, "its CHILD SA is gone");
@@ -210,12 +210,12 @@ static void settle(struct turn *turn, struct tunnel *tunnel,
 	}
 }
 
-static const struct tunnel_found_element *find_element(const struct tunnel_found *found,
-	const struct tunnel *tunnel)
+static const struct tunnel_found_element *find_element(
+        const struct tunnel_found *found, const struct tunnel *tunnel)
 {
 	for (size_t i = 0; i < found->element_count; i++) {
 		if (turn_same_key(&found->elements[i].lease, &tunnel->lease) &&
-			found->elements[i].lease.mark == tunnel->lease.mark) {
+		        found->elements[i].lease.mark == tunnel->lease.mark) {
 			return &found->elements[i];
 		}
 	}
@@ -241,12 +241,12 @@ static void drop_unknown(struct turn *turn, const struct nft_lease *lease)
 
 	for (size_t i = 0; i < machine->count; i++) {
 		const struct tunnel *tunnel = machine->items[i];
-		bool may_be_open = turn_is_open(tunnel) ||
-			(tunnel->state == TUNNEL_NONE && tunnel->opened);
+		bool may_be_open =
+		        turn_is_open(tunnel) || (tunnel->state == TUNNEL_NONE && tunnel->opened);
 
 		mark_used |= tunnel->lease.mark == lease->mark;
 		if (may_be_open && turn_same_key(&tunnel->lease, lease) &&
-			tunnel->lease.mark == lease->mark) {
+		        tunnel->lease.mark == lease->mark) {
 			return;
 		}
 	}
@@ -254,7 +254,7 @@ static void drop_unknown(struct turn *turn, const struct nft_lease *lease)
 		return;
 	}
 	turn_record_reason(turn, "gateway.repaired", "", NULL,
-		"a packet filter element without a live grant was removed");
+	        "a packet filter element without a live grant was removed");
 	action = turn_push(turn, TUNNEL_LEASE_CLOSE);
 	action->lease = *lease;
 	if (!mark_used) {
@@ -275,9 +275,9 @@ static void compare_elements(struct turn *turn, const struct tunnel_found *found
 		struct tunnel *tunnel = machine->items[i];
 
 		if (tunnel->state == TUNNEL_UP && now + ELEMENT_SLACK_USEC < tunnel->lease_end &&
-			!find_element(found, tunnel)) {
+		        !find_element(found, tunnel)) {
 			turn_lose(turn, tunnel, TUNNEL_ARMED,
-				"its packet filter element was removed by others");
+			        "its packet filter element was removed by others");
 			turn_open(turn, tunnel);
 		}
 	}
@@ -324,7 +324,7 @@ static void settle_all(struct turn *turn, const struct tunnel_found *found)
 }
 
 void tunnel_reconcile(struct tunnel_machine *machine, const struct tunnel_found *found,
-	struct moment now, struct tunnel_actions *actions)
+        struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 
@@ -336,7 +336,7 @@ void tunnel_reconcile(struct tunnel_machine *machine, const struct tunnel_found 
 		compare_children(&turn, found);
 	}
 	if (found->elements_known && !machine->compared &&
-		(found->children_known || now.monotonic_usec >= machine->recall_deadline)) {
+	        (found->children_known || now.monotonic_usec >= machine->recall_deadline)) {
 		settle_all(&turn, found);
 	}
 }

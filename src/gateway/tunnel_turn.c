@@ -9,7 +9,7 @@
 
 #define PRUNE_FROM 1024 /* ids; below it nothing is gained */
 
-/* --- small helpers ------------------------------------------------------------------------------- */
+/* --- small helpers ------------------------------------------------------- */
 
 int64_t turn_least(int64_t left, int64_t right)
 {
@@ -24,7 +24,7 @@ static const struct grant_end *own_end(const struct tunnel *tunnel)
 const struct grant_end *turn_peer_end(const struct tunnel *tunnel)
 {
 	return tunnel->side == GRANT_INITIATOR ? &tunnel->grant.responder
-						 : &tunnel->grant.initiator;
+	                                       : &tunnel->grant.initiator;
 }
 
 const char *turn_peer_name(const struct tunnel *tunnel)
@@ -50,8 +50,8 @@ bool turn_same_child(const struct tunnel *tunnel, const char *peer, const char *
 bool turn_same_key(const struct nft_lease *left, const struct nft_lease *right)
 {
 	return left->source.s_addr == right->source.s_addr &&
-		left->destination.s_addr == right->destination.s_addr &&
-		left->protocol == right->protocol && left->port == right->port;
+	       left->destination.s_addr == right->destination.s_addr &&
+	       left->protocol == right->protocol && left->port == right->port;
 }
 
 bool turn_is_open(const struct tunnel *tunnel)
@@ -75,11 +75,11 @@ struct tunnel_child turn_child_of(const struct tunnel *tunnel)
 	};
 
 	snprintf(child.name, sizeof(child.name), "c%08x-%08x", ntohl(child.local.s_addr),
-		ntohl(child.remote.s_addr));
+	        ntohl(child.remote.s_addr));
 	return child;
 }
 
-/* --- actions --------------------------------------------------------------------------------------- */
+/* --- actions ------------------------------------------------------------- */
 
 struct tunnel_action *turn_push(struct turn *turn, enum tunnel_action_type type)
 {
@@ -120,8 +120,8 @@ void turn_record_push(struct turn *turn, const char *kind, const char *id, struc
 	assert_always(record_end(record, &action->record) == 0);
 }
 
-void turn_record_reason(struct turn *turn, const char *kind, const char *id, const char *by,
-	const char *reason)
+void turn_record_reason(
+        struct turn *turn, const char *kind, const char *id, const char *by, const char *reason)
 {
 	struct record *record = turn_record_new(turn, kind, id, by);
 
@@ -129,8 +129,7 @@ void turn_record_reason(struct turn *turn, const char *kind, const char *id, con
 	turn_record_push(turn, kind, id, record);
 }
 
-void turn_report(struct turn *turn, enum tunnel_report report, const char *id,
-	const char *reason)
+void turn_report(struct turn *turn, enum tunnel_report report, const char *id, const char *reason)
 {
 	struct tunnel_action *action = turn_push(turn, TUNNEL_REPORT);
 
@@ -148,7 +147,7 @@ void turn_refuse(struct turn *turn, const char *kind, const char *id, const char
 }
 
 void turn_push_lease(struct turn *turn, enum tunnel_action_type type, const struct tunnel *tunnel,
-	int64_t ttl_usec)
+        int64_t ttl_usec)
 {
 	struct tunnel_action *action = turn_push(turn, type);
 
@@ -157,8 +156,8 @@ void turn_push_lease(struct turn *turn, enum tunnel_action_type type, const stru
 	action->ttl_msec = (uint32_t)(ttl_usec / USEC_PER_MSEC);
 }
 
-static void push_peer(struct turn *turn, enum tunnel_action_type type, const char *peer,
-	const char *child)
+static void push_peer(
+        struct turn *turn, enum tunnel_action_type type, const char *peer, const char *child)
 {
 	struct tunnel_action *action = turn_push(turn, type);
 
@@ -166,7 +165,7 @@ static void push_peer(struct turn *turn, enum tunnel_action_type type, const cha
 	snprintf(action->child, sizeof(action->child), "%s", child);
 }
 
-/* --- charon's configuration --------------------------------------------------------------------- */
+/* --- charon's configuration ---------------------------------------------- */
 
 static void peer_add_child(struct tunnel_peer *peer, const struct tunnel_child *child)
 {
@@ -216,7 +215,7 @@ void turn_load_peer(struct turn *turn, const char *name)
 
 /* The peer's gateways' other tunnels, and whether one of them shares the child. */
 static void others_of(const struct tunnel_machine *machine, const struct tunnel *tunnel,
-	bool *ret_peer, bool *ret_child)
+        bool *ret_peer, bool *ret_child)
 {
 	*ret_peer = *ret_child = false;
 	for (size_t i = 0; i < machine->count; i++) {
@@ -250,7 +249,7 @@ void turn_initiate(struct turn *turn, struct tunnel *tunnel)
 	}
 }
 
-/* --- transitions ----------------------------------------------------------------------------------- */
+/* --- transitions --------------------------------------------------------- */
 
 /* When the lease of an opening now would end. */
 static int64_t lease_end(const struct turn *turn, const struct tunnel *tunnel)
@@ -272,7 +271,7 @@ static void intend(struct turn *turn, struct tunnel *tunnel)
 	record = turn_record_new(turn, "connection.opening", tunnel->grant.id.text, NULL);
 	record_number(record, "number", tunnel->grant.number);
 	record_number(record, "ttl_msec",
-		(lease_end(turn, tunnel) - turn->now.monotonic_usec) / USEC_PER_MSEC);
+	        (lease_end(turn, tunnel) - turn->now.monotonic_usec) / USEC_PER_MSEC);
 	turn_record_push(turn, "connection.opening", tunnel->grant.id.text, record);
 	tunnel->intended = true;
 }
@@ -283,8 +282,8 @@ void turn_open(struct turn *turn, struct tunnel *tunnel)
 	int64_t now = turn->now.monotonic_usec, end = lease_end(turn, tunnel);
 
 	if (tunnel->state != TUNNEL_ARMED || !turn->machine->filter ||
-		(!tunnel->child_up && !SIM_BUG(open_early)) || end - now < USEC_PER_MSEC ||
-		turn->now.wall_usec >= tunnel->grant.not_after) {
+	        (!tunnel->child_up && !SIM_BUG(open_early)) || end - now < USEC_PER_MSEC ||
+	        turn->now.wall_usec >= tunnel->grant.not_after) {
 		return;
 	}
 	intend(turn, tunnel);
@@ -294,7 +293,7 @@ void turn_open(struct turn *turn, struct tunnel *tunnel)
 	tunnel->go = true; /* an SA lost from now on is made again without being asked */
 	tunnel->lease_end = end;
 	turn_push_lease(turn, TUNNEL_LEASE_OPEN, tunnel,
-		SIM_BUG(long_open) ? LEASE_SEC_MAX * USEC_PER_SEC : end - now);
+	        SIM_BUG(long_open) ? LEASE_SEC_MAX * USEC_PER_SEC : end - now);
 }
 
 /* LOADING ─▶ ARMED. */
@@ -303,10 +302,10 @@ void turn_arm(struct turn *turn, struct tunnel *tunnel)
 	tunnel->state = TUNNEL_ARMED;
 	tunnel->load_tag = 0;
 	tunnel->retry_at = turn->now.monotonic_usec;
-	/* The report first: it permits nothing, and the record is written while it is on its way. */
+	/* The report first: it permits nothing, and the record is written while it is under way. */
 	turn_report(turn, TUNNEL_REPORT_ARMED, tunnel->grant.id.text, "");
 	turn_record_push(turn, "connection.armed", tunnel->grant.id.text,
-		turn_record_new(turn, "connection.armed", tunnel->grant.id.text, NULL));
+	        turn_record_new(turn, "connection.armed", tunnel->grant.id.text, NULL));
 	intend(turn, tunnel);
 	if (tunnel->child_up || SIM_BUG(open_early)) {
 		turn_open(turn, tunnel);
@@ -316,8 +315,8 @@ void turn_arm(struct turn *turn, struct tunnel *tunnel)
 }
 
 /* OPENING, UP ─▶ `state`: the SA or the table is gone; the lease runs on. */
-void turn_lose(struct turn *turn, struct tunnel *tunnel, enum tunnel_state state,
-	const char *reason)
+void turn_lose(
+        struct turn *turn, struct tunnel *tunnel, enum tunnel_state state, const char *reason)
 {
 	turn_record_reason(turn, "connection.down", tunnel->grant.id.text, NULL, reason);
 	turn_push_lease(turn, TUNNEL_LEASE_CLOSE, tunnel, 0);
@@ -333,7 +332,7 @@ void turn_leave_out(struct tunnel_machine *machine, struct tunnel *tunnel)
 		if (machine->items[i] == tunnel) {
 			/* The order stays: the newest grant of a peer is the last. */
 			memmove(machine->items + i, machine->items + i + 1,
-				(machine->count - i - 1) * sizeof(*machine->items));
+			        (machine->count - i - 1) * sizeof(*machine->items));
 			machine->count--;
 			break;
 		}
@@ -365,7 +364,7 @@ static void drop_sa(struct turn *turn, const struct tunnel *tunnel)
 
 /* Any state ─▶ gone. Filter, conntrack, SA, in this order. `kind` says how it ended. */
 void turn_close(struct turn *turn, struct tunnel *tunnel, const char *kind, const char *by,
-	const char *reason)
+        const char *reason)
 {
 	struct id id = tunnel->grant.id;
 	char peer[NAME_BYTES_MAX + 1];
@@ -413,7 +412,7 @@ void turn_raise_epoch(struct turn *turn, uint64_t epoch)
 	}
 }
 
-/* --- more than one tunnel -------------------------------------------------------------------------- */
+/* --- more than one tunnel ------------------------------------------------ */
 
 void turn_enter(struct tunnel_machine *machine, struct tunnel *tunnel)
 {
@@ -452,7 +451,8 @@ void turn_load_peers(struct turn *turn, bool all)
 		bool first = true;
 
 		for (size_t j = 0; j < i && all; j++) {
-			first &= strcmp(turn_peer_name(machine->items[j]), turn_peer_name(tunnel)) != 0;
+			first &= strcmp(turn_peer_name(machine->items[j]),
+			                 turn_peer_name(tunnel)) != 0;
 		}
 		if (all ? first : tunnel->state == TUNNEL_LOADING && tunnel->load_tag == 0) {
 			turn_load_peer(turn, turn_peer_name(tunnel));
@@ -471,7 +471,8 @@ void turn_drop_stray(struct turn *turn, const char *peer, const char *child)
 	if (peer_used && child[0] == '\0') {
 		return; /* an IKE SA between two children */
 	}
-	turn_record_reason(turn, "gateway.repaired", peer, NULL, "an SA without a live grant was ended");
+	turn_record_reason(
+	        turn, "gateway.repaired", peer, NULL, "an SA without a live grant was ended");
 	if (peer_used) {
 		push_peer(turn, TUNNEL_CHILD_TERMINATE, peer, child);
 		turn_load_peer(turn, peer);
@@ -490,4 +491,3 @@ void turn_child_changed(struct turn *turn, struct tunnel *tunnel, bool up)
 		turn_open(turn, tunnel);
 	}
 }
-

@@ -9,11 +9,11 @@
 #include "gateway/tunnel.h"
 #include "gateway/tunnel_ids.h"
 
-#define RETRY_USEC (1 * USEC_PER_SEC)         /* after a failed load, and after an SA went away */
+#define RETRY_USEC (1 * USEC_PER_SEC)          /* after a failed load, and after an SA went away */
 #define INITIATE_RETRY_USEC (2 * USEC_PER_SEC) /* after charon could not reach the peer */
 /* After charon said yes but no event came: more than the 10 s in which a reconcile finds the SA. */
 #define INITIATE_QUIET_USEC (12 * USEC_PER_SEC)
-#define RECALL_WAIT_USEC (5 * USEC_PER_SEC)   /* for charon's list after our own restart */
+#define RECALL_WAIT_USEC (5 * USEC_PER_SEC) /* for charon's list after our own restart */
 
 struct tunnel {
 	struct grant grant;
@@ -21,13 +21,13 @@ struct tunnel {
 	enum tunnel_state state;
 	struct nft_lease lease;
 	struct tunnel_child child;
-	bool child_up;  /* charon's word, the same in all tunnels of one child */
-	bool go;        /* the center's word */
-	bool intended;  /* its next opening is recorded */
-	bool opened;    /* an element was, or may have been, in the filter */
-	bool old_boot;  /* recalled from before the machine was started anew */
-	bool ended;     /* recalled: its closing is recorded, its end is not */
-	bool found;     /* its element or SA was seen, within one reconcile */
+	bool child_up; /* charon's word, the same in all tunnels of one child */
+	bool go;       /* the center's word */
+	bool intended; /* its next opening is recorded */
+	bool opened;   /* an element was, or may have been, in the filter */
+	bool old_boot; /* recalled from before the machine was started anew */
+	bool ended;    /* recalled: its closing is recorded, its end is not */
+	bool found;    /* its element or SA was seen, within one reconcile */
 	uint64_t lease_seq;
 	uint32_t load_tag, initiate_tag;
 	int64_t grant_end, lease_end, up_deadline; /* monotonic */
@@ -57,7 +57,7 @@ struct turn {
 	struct tunnel_actions *out;
 };
 
-/* --- looking ------------------------------------------------------------------------------------- */
+/* --- looking ------------------------------------------------------------- */
 
 int64_t turn_least(int64_t left, int64_t right);
 const struct grant_end *turn_peer_end(const struct tunnel *tunnel);
@@ -69,27 +69,27 @@ bool turn_same_key(const struct nft_lease *left, const struct nft_lease *right);
 bool turn_is_open(const struct tunnel *tunnel); /* OPENING or UP */
 struct tunnel_child turn_child_of(const struct tunnel *tunnel);
 
-/* --- actions -------------------------------------------------------------------------------------- */
+/* --- actions ------------------------------------------------------------- */
 
 struct tunnel_action *turn_push(struct turn *turn, enum tunnel_action_type type);
 /* `by` NULL is this gateway. A record is adopted when it is pushed. */
 struct record *turn_record_new(struct turn *turn, const char *kind, const char *id, const char *by);
 void turn_record_push(struct turn *turn, const char *kind, const char *id, struct record *record);
-void turn_record_reason(struct turn *turn, const char *kind, const char *id, const char *by,
-	const char *reason);
+void turn_record_reason(
+        struct turn *turn, const char *kind, const char *id, const char *by, const char *reason);
 void turn_report(struct turn *turn, enum tunnel_report report, const char *id, const char *reason);
 /* Makes the reports that the tunnel's state stands for. */
 void turn_report_again(struct turn *turn, const struct tunnel *tunnel);
 /* A grant, lease or word that changes nothing but the journal (promise 7). */
 void turn_refuse(struct turn *turn, const char *kind, const char *id, const char *reason);
 void turn_push_lease(struct turn *turn, enum tunnel_action_type type, const struct tunnel *tunnel,
-	int64_t ttl_usec);
+        int64_t ttl_usec);
 /* Loads a peer with all children of its live tunnels. The newest grant says where it is reached. */
 void turn_load_peer(struct turn *turn, const char *name);
 /* Every peer, or each one that a tunnel is waiting for. */
 void turn_load_peers(struct turn *turn, bool all);
 
-/* --- transitions ---------------------------------------------------------------------------------- */
+/* --- transitions --------------------------------------------------------- */
 
 void turn_leave_out(struct tunnel_machine *machine, struct tunnel *tunnel);
 /* A new tunnel comes last; its id is used from now on. */
@@ -101,14 +101,13 @@ void turn_initiate(struct turn *turn, struct tunnel *tunnel);
 /* ARMED ─▶ OPENING, when everything is there; else nothing. */
 void turn_open(struct turn *turn, struct tunnel *tunnel);
 /* OPENING, UP ─▶ `state`: the SA or the table is gone; the lease runs on. */
-void turn_lose(struct turn *turn, struct tunnel *tunnel, enum tunnel_state state,
-	const char *reason);
+void turn_lose(
+        struct turn *turn, struct tunnel *tunnel, enum tunnel_state state, const char *reason);
 void turn_child_changed(struct turn *turn, struct tunnel *tunnel, bool up);
-/* Any state ─▶ gone, and frees it. Filter, conntrack, SA, in this order. `kind` says how it ended. */
+/* Any state ─▶ gone, and frees it: filter, conntrack, SA. `kind` says how it ended. */
 void turn_close(struct turn *turn, struct tunnel *tunnel, const char *kind, const char *by,
-	const char *reason);
+        const char *reason);
 void turn_close_own(struct turn *turn, struct tunnel *tunnel, const char *reason);
 void turn_raise_epoch(struct turn *turn, uint64_t epoch);
 /* Ends an SA that no live grant names: the peer, or charon, has an old configuration. */
 void turn_drop_stray(struct turn *turn, const char *peer, const char *child);
-

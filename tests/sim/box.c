@@ -11,10 +11,10 @@
 #define PING_USEC (10 * SEC)
 #define SILENCE_USEC (30 * SEC)
 
-/* --- trust ------------------------------------------------------------------------------------------------ */
+/* --- trust --------------------------------------------------------------- */
 
 static int trust_open(void *context, const char *provider, const char *typ, const char *sealed,
-	size_t count, int64_t wall_usec, struct buf *payload, struct err *err)
+        size_t count, int64_t wall_usec, struct buf *payload, struct err *err)
 {
 	struct box *box = context;
 
@@ -22,7 +22,7 @@ static int trust_open(void *context, const char *provider, const char *typ, cons
 		return err_set(err, 1, "the provider is not accredited now");
 	}
 	if (seal_check(1, typ, sealed, payload) &&
-		!(box->second_key && seal_check(2, typ, sealed, payload) == 0)) {
+	        !(box->second_key && seal_check(2, typ, sealed, payload) == 0)) {
 		return err_set(err, 1, "not by an accredited key");
 	}
 	return 0;
@@ -35,7 +35,7 @@ static bool revoked(const struct box *box, const struct grant_end *end)
 
 	/* Serials are "00", the gateway's number and a count; see box_prepare(). */
 	return site < 0 || sscanf(end->serial + 4, "%x", &serial) != 1 ||
-		serial < box->revoked_below[site];
+	       serial < box->revoked_below[site];
 }
 
 static int trust_check(void *context, const struct grant *grant, int64_t wall_usec, struct err *err)
@@ -51,7 +51,7 @@ static int trust_check(void *context, const struct grant *grant, int64_t wall_us
 	return 0;
 }
 
-/* --- memory --------------------------------------------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------- */
 
 static void set_serial(struct box *box)
 {
@@ -99,13 +99,13 @@ struct accepted *box_accepted(struct box *box, const char *id)
 	return NULL;
 }
 
-/* --- packet filter --------------------------------------------------------------------------------------------- */
+/* --- packet filter ------------------------------------------------------- */
 
 static bool same_key(const struct nft_lease *left, const struct nft_lease *right)
 {
 	return left->source.s_addr == right->source.s_addr &&
-		left->destination.s_addr == right->destination.s_addr &&
-		left->protocol == right->protocol && left->port == right->port;
+	       left->destination.s_addr == right->destination.s_addr &&
+	       left->protocol == right->protocol && left->port == right->port;
 }
 
 /* As the kernel does: what has run out is not there. */
@@ -144,8 +144,8 @@ static bool filter_set(struct box *box, const struct tunnel_action *action)
 		*element = (struct element){ .lease = action->lease };
 	}
 	element->id = action->id;
-	element->expires = world_moment(box->world, box->number).monotonic_usec +
-		action->ttl_msec * MSEC;
+	element->expires =
+	        world_moment(box->world, box->number).monotonic_usec + action->ttl_msec * MSEC;
 	return true;
 }
 
@@ -192,7 +192,7 @@ static void event_filter_gone(struct world *world, struct event *event)
 	}
 	tunnel_actions_clear(&actions);
 	world_at(world, world->now + chance_time(world, 10 * MSEC, 500 * MSEC), event_filter_back,
-		box->number);
+	        box->number);
 }
 
 /* Somebody flushes the whole ruleset (F25): noticed by the monitor, loaded again. */
@@ -204,10 +204,10 @@ void box_flush(struct box *box)
 	box->filter.table = false;
 	box->filter.count = 0;
 	world_at(world, world->now + chance_time(world, 10 * MSEC, 1500 * MSEC), event_filter_gone,
-		box->number);
+	        box->number);
 }
 
-/* --- process ------------------------------------------------------------------------------------------------------ */
+/* --- process ------------------------------------------------------------- */
 
 static void journal_add(struct box *box, const struct buf *record)
 {
@@ -232,7 +232,7 @@ static void report(struct box *box, const struct tunnel_action *action)
 	};
 
 	world_say(box->world, "%s reports %s %s %s", box->gateway,
-		tunnel_report_name(action->report), action->id.text, action->reason);
+	        tunnel_report_name(action->report), action->id.text, action->reason);
 	box->world->refused += action->report == TUNNEL_REPORT_REFUSED;
 	world_send(box->world, &message);
 }
@@ -240,27 +240,27 @@ static void report(struct box *box, const struct tunnel_action *action)
 static void record(struct box *box, const struct tunnel_action *action)
 {
 	world_say(box->world, "%s record %.*s", box->gateway, (int)action->record.count,
-		(const char *)action->record.bytes);
+	        (const char *)action->record.bytes);
 	journal_add(box, &action->record);
 	watch_record(box, action);
 }
 
-static void open_lease(struct box *box, const struct tunnel_action *action,
-	struct tunnel_actions *next)
+static void open_lease(
+        struct box *box, const struct tunnel_action *action, struct tunnel_actions *next)
 {
 	struct world *world = box->world;
 	bool ok = (world->calm || !chance_of(world, box->filter.open_failure)) &&
-		filter_set(box, action);
+	          filter_set(box, action);
 
 	world_say(world, "%s OPEN %s mark %u for %u ms: %s", box->gateway, action->id.text,
-		action->lease.mark, action->ttl_msec, ok ? "ok" : "failed");
+	        action->lease.mark, action->ttl_msec, ok ? "ok" : "failed");
 	watch_open(box, action);
 	world->opened += ok;
 	tunnel_opened(box->machine, action->id.text, ok, world_moment(world, box->number), next);
 }
 
-static void carry_out_one(struct box *box, const struct tunnel_action *action,
-	struct tunnel_actions *next)
+static void carry_out_one(
+        struct box *box, const struct tunnel_action *action, struct tunnel_actions *next)
 {
 	struct world *world = box->world;
 
@@ -358,7 +358,8 @@ static void event_ping(struct world *world, struct event *event)
 	message.flag = event->flag || silent || box->broken;
 	box->broken = false;
 	world_send(world, &message);
-	next = world_at(world, world->now + (silent ? 2 * SEC : PING_USEC), event_ping, box->number);
+	next = world_at(
+	        world, world->now + (silent ? 2 * SEC : PING_USEC), event_ping, box->number);
 	next->incarnation = box->incarnation;
 }
 
@@ -382,8 +383,8 @@ void box_reconcile(struct box *box)
 	filter_expire(box);
 	for (size_t i = 0; i < box->filter.count; i++) {
 		elements[i].lease = box->filter.elements[i].lease;
-		elements[i].left_msec = (uint32_t)(
-			(box->filter.elements[i].expires - now.monotonic_usec) / MSEC);
+		elements[i].left_msec =
+		        (uint32_t)((box->filter.elements[i].expires - now.monotonic_usec) / MSEC);
 	}
 	for (size_t i = 0; i < charon->sa_count; i++) {
 		children[i].peer = charon->sas[i].peer;
@@ -415,7 +416,8 @@ void box_crash(struct box *box)
 	world->crashed++;
 	box->machine = tunnel_machine_free(box->machine);
 	box->incarnation++;
-	world_at(world, world->now + chance_time(world, 100 * MSEC, 8 * SEC), event_start, box->number);
+	world_at(world, world->now + chance_time(world, 100 * MSEC, 8 * SEC), event_start,
+	        box->number);
 }
 
 static void event_charon_start(struct world *world, struct event *event)
@@ -441,7 +443,8 @@ void box_reboot(struct box *box)
 	for (size_t i = 0; i < box->accepted_count; i++) {
 		box->accepted[i].end = INT64_MIN; /* counted on a clock that is no more */
 	}
-	world_at(world, world->now + chance_time(world, SEC, 3 * SEC), event_charon_start, box->number);
+	world_at(world, world->now + chance_time(world, SEC, 3 * SEC), event_charon_start,
+	        box->number);
 }
 
 static void recall(struct box *box)
@@ -449,14 +452,15 @@ static void recall(struct box *box)
 	for (size_t i = 0; i < box->journal_count; i++) {
 		struct err err = { 0 };
 
-		if (tunnel_recall(box->machine, box->journal[i].bytes, box->journal[i].count, &err)) {
+		if (tunnel_recall(
+		            box->machine, box->journal[i].bytes, box->journal[i].count, &err)) {
 			world_fail(box->world, "%s cannot read its own journal: %s", box->gateway,
-				err.text);
+			        err.text);
 		}
 	}
 	if (tunnel_epoch_highest(box->machine) < box->epoch_recorded) {
 		world_fail(box->world, "I12: %s forgot epoch %llu", box->gateway,
-			(unsigned long long)box->epoch_recorded);
+		        (unsigned long long)box->epoch_recorded);
 	}
 }
 
@@ -484,7 +488,7 @@ void box_start(struct box *box)
 	box->machine = tunnel_machine_new(&config);
 	recall(box);
 	tunnel_policy_set(box->machine, site_provider_policy(box->provider_policy),
-		site_policy_of(box->number, box->site_policy), now, &actions);
+	        site_policy_of(box->number, box->site_policy), now, &actions);
 	tunnel_charon(box->machine, box->charon.alive && !box->charon.hung, now, &actions);
 	tunnel_filter(box->machine, box->filter.table, now, &actions);
 	tunnel_start(box->machine, now, &actions);
@@ -551,8 +555,8 @@ void box_policy(struct box *box)
 
 	if (box->machine) {
 		tunnel_policy_set(box->machine, site_provider_policy(box->provider_policy),
-			site_policy_of(box->number, box->site_policy),
-			world_moment(box->world, box->number), &actions);
+		        site_policy_of(box->number, box->site_policy),
+		        world_moment(box->world, box->number), &actions);
 		box_carry_out(box, &actions);
 	}
 	tunnel_actions_clear(&actions);

@@ -64,7 +64,8 @@ static void note_seen(struct box *box, const char *child)
 		}
 	}
 	assert_always(charon->seen_count < ARRAY_COUNT(charon->seen));
-	snprintf(charon->seen[charon->seen_count].child, sizeof(charon->seen[0].child), "%s", child);
+	snprintf(
+	        charon->seen[charon->seen_count].child, sizeof(charon->seen[0].child), "%s", child);
 	charon->seen[charon->seen_count].last_up = box->world->now;
 	charon->seen_count++;
 }
@@ -89,7 +90,7 @@ static struct box *box_named(struct world *world, const char *gateway)
 	return NULL;
 }
 
-/* --- events ------------------------------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 static void event_child(struct world *world, struct event *event)
 {
@@ -98,9 +99,9 @@ static void event_child(struct world *world, struct event *event)
 
 	if (box->machine && box->charon.alive) {
 		world_say(world, "%s child %s %s", box->gateway, event->other,
-			event->flag ? "up" : "down");
+		        event->flag ? "up" : "down");
 		tunnel_child(box->machine, event->name, event->other, event->flag,
-			world_moment(world, box->number), &actions);
+		        world_moment(world, box->number), &actions);
 		box_carry_out(box, &actions);
 	}
 	tunnel_actions_clear(&actions);
@@ -157,8 +158,8 @@ static struct sa *other_end(struct box *box, const struct sa *sa, struct box **r
 		struct sa *other = &(*ret_box)->charon.sas[i];
 
 		if (strcmp(other->peer, box->gateway) == 0 &&
-			other->local.s_addr == sa->remote.s_addr &&
-			other->remote.s_addr == sa->local.s_addr) {
+		        other->local.s_addr == sa->remote.s_addr &&
+		        other->remote.s_addr == sa->local.s_addr) {
 			return other;
 		}
 	}
@@ -180,7 +181,7 @@ static void watch_peer(struct box *box, const struct sa *sa)
 {
 	struct world *world = box->world;
 	struct event *event = world_at(world, world->now + chance_time(world, DPD_MIN, DPD_MAX),
-		event_dead_peer, box->number);
+	        event_dead_peer, box->number);
 
 	snprintf(event->name, sizeof(event->name), "%s", sa->peer);
 	snprintf(event->other, sizeof(event->other), "%s", sa->child);
@@ -194,7 +195,7 @@ static void end_sa(struct box *box, struct sa *sa)
 	struct world *world = box->world;
 
 	if (other && !world->path_down[box->number][peer->number] && peer->charon.alive &&
-		!peer->charon.hung) {
+	        !peer->charon.hung) {
 		remove_sa(peer, other);
 	} else if (other) {
 		watch_peer(peer, other);
@@ -202,7 +203,7 @@ static void end_sa(struct box *box, struct sa *sa)
 	remove_sa(box, sa);
 }
 
-/* --- commands ------------------------------------------------------------------------------------------- */
+/* --- commands ------------------------------------------------------------ */
 
 /* The answer to a command: what was done was done already. */
 static void event_loaded(struct world *world, struct event *event)
@@ -211,8 +212,9 @@ static void event_loaded(struct world *world, struct event *event)
 	struct tunnel_actions actions = { 0 };
 
 	if (box->machine && box->charon.alive) {
-		tunnel_loaded(box->machine, event->a, event->flag, event->flag ? "" : "charon failed",
-			world_moment(world, box->number), &actions);
+		tunnel_loaded(box->machine, event->a, event->flag,
+		        event->flag ? "" : "charon failed", world_moment(world, box->number),
+		        &actions);
 		box_carry_out(box, &actions);
 	}
 	tunnel_actions_clear(&actions);
@@ -225,8 +227,8 @@ static void event_initiated(struct world *world, struct event *event)
 
 	if (box->machine && box->charon.alive) {
 		tunnel_initiated(box->machine, event->a, event->flag,
-			event->flag ? "" : "establishing CHILD_SA failed",
-			world_moment(world, box->number), &actions);
+		        event->flag ? "" : "establishing CHILD_SA failed",
+		        world_moment(world, box->number), &actions);
 		box_carry_out(box, &actions);
 	}
 	tunnel_actions_clear(&actions);
@@ -263,7 +265,7 @@ void charon_load(struct box *box, const struct tunnel_peer *peer, uint32_t tag)
 		memcpy(conf->children, peer->children, peer->child_count * sizeof(*peer->children));
 	}
 	answer(box, event_loaded, tag, ok,
-		works(box) ? chance_time(world, 1 * MSEC, 10 * MSEC) : 5 * SEC);
+	        works(box) ? chance_time(world, 1 * MSEC, 10 * MSEC) : 5 * SEC);
 }
 
 /* The child of the peer's that is the other end of `child`. */
@@ -271,7 +273,7 @@ static const struct tunnel_child *mirror(const struct conf *conf, const struct t
 {
 	for (size_t i = 0; conf && i < conf->child_count; i++) {
 		if (conf->children[i].local.s_addr == child->remote.s_addr &&
-			conf->children[i].remote.s_addr == child->local.s_addr) {
+		        conf->children[i].remote.s_addr == child->local.s_addr) {
 			return &conf->children[i];
 		}
 	}
@@ -285,10 +287,10 @@ static void event_exchange(struct world *world, struct event *event)
 	struct box *peer = box_named(world, event->name);
 	const struct tunnel_child *child = find_child(find_conf(box, event->name), event->other);
 	const struct tunnel_child *other =
-		child ? mirror(find_conf(peer, box->gateway), child) : NULL;
+	        child ? mirror(find_conf(peer, box->gateway), child) : NULL;
 	bool ok = works(box) && works(peer) && other &&
-		!world->path_down[box->number][peer->number] &&
-		(world->calm || !chance_of(world, 20));
+	          !world->path_down[box->number][peer->number] &&
+	          (world->calm || !chance_of(world, 20));
 
 	if (ok) {
 		add_sa(box, peer->gateway, child);
@@ -301,8 +303,8 @@ static void event_exchange(struct world *world, struct event *event)
 void charon_initiate(struct box *box, const char *peer, const char *child, uint32_t tag)
 {
 	struct world *world = box->world;
-	struct event *event = world_at(world,
-		world->now + chance_time(world, 5 * MSEC, 200 * MSEC), event_exchange, box->number);
+	struct event *event = world_at(world, world->now + chance_time(world, 5 * MSEC, 200 * MSEC),
+	        event_exchange, box->number);
 
 	snprintf(event->name, sizeof(event->name), "%s", peer);
 	snprintf(event->other, sizeof(event->other), "%s", child);
@@ -318,7 +320,7 @@ void charon_terminate(struct box *box, const char *peer, const char *child)
 		struct sa *sa = &box->charon.sas[i];
 
 		if (strcmp(sa->peer, peer) == 0 &&
-			(child[0] == '\0' || strcmp(sa->child, child) == 0)) {
+		        (child[0] == '\0' || strcmp(sa->child, child) == 0)) {
 			end_sa(box, sa);
 		}
 	}
@@ -333,7 +335,7 @@ void charon_unload(struct box *box, const char *peer)
 	}
 }
 
-/* --- life and death ---------------------------------------------------------------------------------------- */
+/* --- life and death ------------------------------------------------------ */
 
 static void event_alive(struct world *world, struct event *event)
 {
@@ -342,7 +344,8 @@ static void event_alive(struct world *world, struct event *event)
 
 	/* A hang that was over before it was noticed; a death is always noticed (a). */
 	if (box->machine && (event->flag == works(box) || event->a)) {
-		tunnel_charon(box->machine, event->flag, world_moment(world, box->number), &actions);
+		tunnel_charon(
+		        box->machine, event->flag, world_moment(world, box->number), &actions);
 		box_carry_out(box, &actions);
 		if (event->flag) {
 			box_reconcile(box);
@@ -353,7 +356,8 @@ static void event_alive(struct world *world, struct event *event)
 
 static struct event *tell_alive(struct box *box, bool alive, int64_t after)
 {
-	struct event *event = world_at(box->world, box->world->now + after, event_alive, box->number);
+	struct event *event =
+	        world_at(box->world, box->world->now + after, event_alive, box->number);
 
 	event->incarnation = box->incarnation;
 	event->flag = alive;

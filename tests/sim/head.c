@@ -10,7 +10,7 @@
 
 #define SILENCE_USEC (35 * SEC)
 
-/* --- what the center knows ----------------------------------------------------------------------- */
+/* --- what the center knows ----------------------------------------------- */
 
 static bool serial_valid(const struct head *head, int site, const char *serial)
 {
@@ -25,7 +25,8 @@ static struct policy_end_facts end_facts(struct world *world, int site, const ch
 
 	return (struct policy_end_facts){
 		.device = CERTIFICATE_VALID,
-		.service = serial_valid(head, site, serial) ? CERTIFICATE_VALID : CERTIFICATE_REVOKED,
+		.service =
+		        serial_valid(head, site, serial) ? CERTIFICATE_VALID : CERTIFICATE_REVOKED,
 		.maker_accredited = FACT_YES,
 		.gateway = head->online[site] ? GATEWAY_ONLINE : GATEWAY_OFFLINE,
 		.behind_nat = site_behind_nat(site) ? FACT_YES : FACT_NO,
@@ -33,7 +34,7 @@ static struct policy_end_facts end_facts(struct world *world, int site, const ch
 }
 
 static void world_facts(void *context, const struct policy_request *request,
-	const struct grant *grant, struct moment now, struct policy_facts *ret_facts)
+        const struct grant *grant, struct moment now, struct policy_facts *ret_facts)
 {
 	struct world *world = context;
 	struct head *head = &world->head;
@@ -46,12 +47,12 @@ static void world_facts(void *context, const struct policy_request *request,
 		.provider_accredited = head->provider_accredited ? FACT_YES : FACT_NO,
 		.device_ca_accredited = FACT_YES,
 		.service_ca_accredited = FACT_YES,
-		.initiator = end_facts(world, from,
-			grant ? grant->initiator.serial : world->boxes[from].serial),
-		.responder = end_facts(world, to,
-			grant ? grant->responder.serial : world->boxes[to].serial),
+		.initiator = end_facts(
+		        world, from, grant ? grant->initiator.serial : world->boxes[from].serial),
+		.responder = end_facts(
+		        world, to, grant ? grant->responder.serial : world->boxes[to].serial),
 		.window = { .not_before = now.wall_usec,
-			.not_after = now.wall_usec + GRANT_SEC_MAX * SEC },
+		        .not_after = now.wall_usec + GRANT_SEC_MAX * SEC },
 	};
 }
 
@@ -72,7 +73,7 @@ static struct id world_make_id(void *context, struct moment now)
 	return world_id(context, now.wall_usec);
 }
 
-/* --- memory ------------------------------------------------------------------------------------------ */
+/* --- memory -------------------------------------------------------------- */
 
 void head_prepare(struct world *world)
 {
@@ -110,19 +111,20 @@ struct ledger_grant *head_note(struct world *world, const struct grant *grant, b
 
 		if (other->honest && !other->finished && other->grant.number == grant->number) {
 			world_fail(world, "number %u is given to %s and to %s", grant->number,
-				other->grant.id.text, grant->id.text);
+			        other->grant.id.text, grant->id.text);
 		}
 	}
 	if (world->grant_count == world->grant_room) {
 		world->grant_room = world->grant_room ? 2 * world->grant_room : 64;
-		world->grants = mem_resize(world->grants, world->grant_room, sizeof(*world->grants));
+		world->grants =
+		        mem_resize(world->grants, world->grant_room, sizeof(*world->grants));
 	}
 	world->grants[world->grant_count] =
-		(struct ledger_grant){ .grant = *grant, .honest = honest };
+	        (struct ledger_grant){ .grant = *grant, .honest = honest };
 	return &world->grants[world->grant_count++];
 }
 
-/* --- actions ------------------------------------------------------------------------------------------- */
+/* --- actions ------------------------------------------------------------- */
 
 static void commit_row(struct world *world, const struct connection_row *row)
 {
@@ -137,7 +139,8 @@ static void commit_row(struct world *world, const struct connection_row *row)
 	grant->going |= row->state == CONNECTION_GOING;
 	grant->closing |= row->state >= CONNECTION_CLOSING;
 	grant->finished |= row->state == CONNECTION_CLOSED;
-	while (i < head->row_count && strcmp(head->rows[i].grant.id.text, row->grant.id.text) != 0) {
+	while (i < head->row_count &&
+	        strcmp(head->rows[i].grant.id.text, row->grant.id.text) != 0) {
 		i++;
 	}
 	if (i == head->row_room) {
@@ -150,7 +153,7 @@ static void commit_row(struct world *world, const struct connection_row *row)
 		head->number_highest = row->grant.number;
 	}
 	world_say(world, "center stores %s %s %s", row->grant.id.text,
-		connection_state_name(row->state), row->reason);
+	        connection_state_name(row->state), row->reason);
 	for (int b = 0; b < BOXES && grant->finished; b++) {
 		watch_box(&world->boxes[b]);
 	}
@@ -177,7 +180,7 @@ static void seal_lease(struct world *world, const struct lease *lease, char **re
 	if (world->old_lease_count == world->old_lease_room) {
 		world->old_lease_room = world->old_lease_room ? 2 * world->old_lease_room : 64;
 		world->old_leases = mem_resize(
-			world->old_leases, world->old_lease_room, sizeof(*world->old_leases));
+		        world->old_leases, world->old_lease_room, sizeof(*world->old_leases));
 	}
 	world->old_leases[world->old_lease_count++] = mem_string(*ret_sealed);
 }
@@ -190,19 +193,20 @@ static void watch_send(struct world *world, const struct connection_action *acti
 	switch (action->type) {
 	case CONNECTION_SEND_GRANT:
 		if (!grant || !grant->committed || grant->closing) {
-			world_fail(world, "4: grant %s is sent without its record", action->id.text);
+			world_fail(
+			        world, "4: grant %s is sent without its record", action->id.text);
 		}
 		break;
 	case CONNECTION_SEND_GO: /* its intent is the grant (connection.h) */
 		if (!grant || !grant->committed || grant->closing) {
 			world_fail(world, "4: go of %s is sent without its grant's record",
-				action->id.text);
+			        action->id.text);
 		}
 		break;
 	case CONNECTION_SEND_LEASE:
 		if (!grant || !grant->going || grant->closing) {
 			world_fail(world, "4: a lease of %s is sent without its record",
-				action->id.text);
+			        action->id.text);
 		}
 		break;
 	default:
@@ -232,7 +236,7 @@ static void send_out(struct world *world, const struct connection_action *action
 	default:
 		message.type = MESSAGE_CUT;
 		world_say(world, "center cuts %s at %s: %s", action->id.text, action->gateway,
-			action->reason);
+		        action->reason);
 	}
 	world_send(world, &message);
 	free(message.sealed);
@@ -245,7 +249,8 @@ static void carry_out(struct world *world, struct connection_actions *actions)
 
 	for (size_t i = 0; i < actions->count && !world->failure[0]; i++) {
 		const struct connection_action *action = &actions->items[i];
-		bool durable = action->type == CONNECTION_RECORD || action->type == CONNECTION_STORE;
+		bool durable =
+		        action->type == CONNECTION_RECORD || action->type == CONNECTION_STORE;
 
 		if (!(durable && in_transaction) && !world->calm && chance_of(world, head->crash)) {
 			head_crash(world);
@@ -255,7 +260,7 @@ static void carry_out(struct world *world, struct connection_actions *actions)
 		if (action->type == CONNECTION_RECORD) {
 			head->ledger_count++;
 			world_say(world, "ledger %.*s", (int)action->record.count,
-				(const char *)action->record.bytes);
+			        (const char *)action->record.bytes);
 		} else if (action->type == CONNECTION_STORE) {
 			commit_row(world, action->row);
 		} else if (action->type == CONNECTION_ANSWER) {
@@ -268,7 +273,7 @@ static void carry_out(struct world *world, struct connection_actions *actions)
 	connection_actions_clear(actions);
 }
 
-/* --- process ------------------------------------------------------------------------------------------------ */
+/* --- process ------------------------------------------------------------- */
 
 static struct moment head_now(struct world *world)
 {
@@ -285,8 +290,8 @@ static void event_head_tick(struct world *world, struct event *event)
 	for (int i = 0; i < BOXES; i++) {
 		if (head->online[i] && world->now - head->heard[i] > SILENCE_USEC) {
 			head->online[i] = false;
-			connection_gateway_offline(head->machine, world->boxes[i].gateway,
-				head_now(world));
+			connection_gateway_offline(
+			        head->machine, world->boxes[i].gateway, head_now(world));
 		}
 	}
 	connection_tick(head->machine, head_now(world), &actions);
@@ -331,9 +336,9 @@ void head_start(struct world *world)
 	head->machine = connection_machine_new("sim", head->epoch, &known);
 	for (size_t i = 0; i < head->row_count; i++) {
 		if (head->rows[i].state != CONNECTION_CLOSED &&
-			connection_restore(head->machine, &head->rows[i], head_now(world))) {
-			world_fail(world, "the center cannot restore %s",
-				head->rows[i].grant.id.text);
+		        connection_restore(head->machine, &head->rows[i], head_now(world))) {
+			world_fail(
+			        world, "the center cannot restore %s", head->rows[i].grant.id.text);
 		}
 	}
 	connection_numbers_from(head->machine, head->number_highest);
@@ -355,7 +360,7 @@ static void gateway_came(struct world *world, int number)
 	}
 	head->online[number] = true;
 	connection_gateway_online(
-		head->machine, box->gateway, ids, count, head_now(world), &actions);
+	        head->machine, box->gateway, ids, count, head_now(world), &actions);
 	carry_out(world, &actions);
 }
 
@@ -381,12 +386,12 @@ void head_deliver(struct world *world, const struct message *message)
 		return;
 	}
 	connection_report(head->machine, world->boxes[message->box].gateway,
-		(enum connection_report)message->report, message->id.text, "as reported",
-		head_now(world), &actions);
+	        (enum connection_report)message->report, message->id.text, "as reported",
+	        head_now(world), &actions);
 	carry_out(world, &actions);
 }
 
-/* --- what people do ------------------------------------------------------------------------------------------- */
+/* --- what people do ------------------------------------------------------ */
 
 void head_ask(struct world *world, int from, int to, int host, bool other_class)
 {
@@ -400,16 +405,16 @@ void head_ask(struct world *world, int from, int to, int host, bool other_class)
 	if (!head->machine) {
 		return;
 	}
-	request.policy.class =
-		other_class ? SERVICE_RESULTS_DELIVERY : SERVICE_REMOTE_MAINTENANCE;
+	request.policy.class = other_class ? SERVICE_RESULTS_DELIVERY : SERVICE_REMOTE_MAINTENANCE;
 	request.policy.protocol = PROTOCOL_TCP;
 	request.policy.port = other_class ? 22 : port;
-	request.policy.duration_sec = other_class ? chance_time(world, 60, 600)
-						   : chance_time(world, 20, 120);
+	request.policy.duration_sec =
+	        other_class ? chance_time(world, 60, 600) : chance_time(world, 20, 120);
 	snprintf(request.policy.from.site, sizeof(request.policy.from.site), "s%d", from);
 	snprintf(request.policy.from.host, sizeof(request.policy.from.host), "a");
 	snprintf(request.policy.to.site, sizeof(request.policy.to.site), "s%d", to);
-	snprintf(request.policy.to.host, sizeof(request.policy.to.host), "%s", site_host_name(host));
+	snprintf(
+	        request.policy.to.host, sizeof(request.policy.to.host), "%s", site_host_name(host));
 	snprintf(request.person, sizeof(request.person), "suzuki");
 	connection_ask(head->machine, &request, head_now(world), &actions);
 	carry_out(world, &actions);
@@ -444,7 +449,7 @@ void head_cut_any(struct world *world)
 	if (pick.id.text[0] != '\0') {
 		world->cut++;
 		assert_always(connection_cut(head->machine, pick.id.text, "operator", "pressed",
-				      head_now(world), &actions) == 0);
+		                      head_now(world), &actions) == 0);
 		carry_out(world, &actions);
 	}
 }
@@ -469,8 +474,8 @@ void head_raise_epoch(struct world *world)
 	}
 	world_say(world, "the center raises the epoch");
 	head->epoch++;
-	assert_always(connection_epoch_raise(
-			      head->machine, head->epoch, head_now(world), &actions) == 0);
+	assert_always(
+	        connection_epoch_raise(head->machine, head->epoch, head_now(world), &actions) == 0);
 	carry_out(world, &actions);
 	for (int i = 0; i < BOXES && head->machine; i++) {
 		struct message hello = { .type = MESSAGE_HELLO, .box = i, .epoch = head->epoch };

@@ -39,8 +39,8 @@ enum hostile {
 };
 
 /* The answer to what must be refused: a record, perhaps a report, nothing else. */
-static void judge(struct box *box, const struct tunnel_actions *actions, size_t count, uint64_t epoch,
-	enum hostile what)
+static void judge(struct box *box, const struct tunnel_actions *actions, size_t count,
+        uint64_t epoch, enum hostile what)
 {
 	size_t records = 0;
 
@@ -51,18 +51,19 @@ static void judge(struct box *box, const struct tunnel_actions *actions, size_t 
 		if (action->type == TUNNEL_RECORD && strcmp(end, ".refused") == 0) {
 			records++;
 		} else if (action->type != TUNNEL_REPORT ||
-			(action->report != TUNNEL_REPORT_REFUSED &&
-				action->report != TUNNEL_REPORT_CLOSED)) {
+		           (action->report != TUNNEL_REPORT_REFUSED &&
+		                   action->report != TUNNEL_REPORT_CLOSED)) {
 			world_fail(box->world, "7: %s does something about a bad message (%d)",
-				box->gateway, what);
+			        box->gateway, what);
 		}
 	}
 	if (records != 1) {
-		world_fail(box->world, "7: %s makes %zu records of a bad message (%d)", box->gateway,
-			records, what);
+		world_fail(box->world, "7: %s makes %zu records of a bad message (%d)",
+		        box->gateway, records, what);
 	}
 	if (tunnel_count(box->machine) != count || tunnel_epoch_highest(box->machine) != epoch) {
-		world_fail(box->world, "7: %s is changed by a bad message (%d)", box->gateway, what);
+		world_fail(
+		        box->world, "7: %s is changed by a bad message (%d)", box->gateway, what);
 	}
 }
 
@@ -96,7 +97,7 @@ static void hand(struct box *box, const struct message *message, enum hostile wh
 }
 
 static void hand_sealed(struct box *box, enum message_type type, int key, const struct buf *payload,
-	enum hostile what, bool bad)
+        enum hostile what, bool bad)
 {
 	const char *typ = type == MESSAGE_GRANT ? "sekisho-grant" : "sekisho-lease";
 	struct message message = { .type = type, .sealed = seal_make(key, typ, payload) };
@@ -138,7 +139,7 @@ static void make_good(struct world *world, struct box *from, struct box *to, str
 static struct grant_end *own_end(const struct box *box, struct grant *grant)
 {
 	return strcmp(grant->initiator.gateway, box->gateway) == 0 ? &grant->initiator
-								    : &grant->responder;
+	                                                           : &grant->responder;
 }
 
 /* Makes one thing wrong. False: it cannot be done here and now. */
@@ -163,9 +164,8 @@ static bool spoil(struct world *world, struct box *box, enum hostile what, struc
 		own->service = site_service((box->number + 1) % BOXES, 1);
 		return !address_equal(own->service, peer->service);
 	case HOSTILE_FOREIGN_PREFIX:
-		peer->service = site_service(chance(world, 2) ? box->number
-							       : (site_number(peer->site) + 1) % BOXES,
-			2);
+		peer->service = site_service(
+		        chance(world, 2) ? box->number : (site_number(peer->site) + 1) % BOXES, 2);
 		return !address_equal(own->service, peer->service);
 	case HOSTILE_LONG:
 		grant->class = SERVICE_RESULTS_DELIVERY;
@@ -224,7 +224,7 @@ static bool pick_pair(struct world *world, struct box **ret_from, struct box **r
 	*ret_from = &world->boxes[from];
 	*ret_to = &world->boxes[to];
 	return from != to && (from + to) % 3 != 0 &&
-		!(site_behind_nat(from) && site_behind_nat(to));
+	       !(site_behind_nat(from) && site_behind_nat(to));
 }
 
 static void send_grant(struct world *world, enum hostile what)
@@ -281,7 +281,8 @@ static void send_again(struct world *world, struct box *box, enum hostile what)
 		message.type = MESSAGE_LEASE;
 		message.sealed = world->old_leases[chance(world, world->old_lease_count)];
 		hand(box, &message, what, false);
-		/* By now the machine has seen this number, or refused it: again is once too much. */
+		/* By now the machine has seen this number, or refused it: again is once too much.
+		 */
 		if (box->machine) {
 			hand(box, &message, what, true);
 		}

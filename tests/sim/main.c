@@ -3,9 +3,9 @@
  *
  *     sim [--seeds N] [--from S]     runs N seeds from S on (500 from 1)
  *     sim --seed S [--verbose]       runs one seed and says what happens
- *     sim --bug NAME [...]           with a deliberate mistake in the machines: a failure is expected
- *     sim --bugs [--seeds N]         looks for each of them in up to N seeds (1,000)
- *     sim --list-bugs
+ *     sim --bug NAME [...]           with a deliberate mistake in the machines: a failure is
+ * expected sim --bugs [--seeds N]         looks for each of them in up to N seeds (1,000) sim
+ * --list-bugs
  *     --tap                          TAP on stdout
  *
  * Exit status 0: all promises held (or all bugs were found); 1: not; 2: wrong use. The mistakes are
@@ -82,18 +82,18 @@ static int run(const struct options *options, struct world *world)
 	if (failed) {
 		printf("%sseed %llu: %s\n", hash, (unsigned long long)failed, world->failure);
 		printf("%sreplay: make sim SEED=%llu   (or: sim --seed %llu --verbose)\n", hash,
-			(unsigned long long)failed, (unsigned long long)failed);
+		        (unsigned long long)failed, (unsigned long long)failed);
 	}
 	printf("%s%llu seeds, %llu events (at least %llu a seed), %llu openings, %llu refusals,"
 	       " %llu cuts, %llu crashes, %.1f s\n",
-		hash, (unsigned long long)totals.seeds, (unsigned long long)totals.events,
-		(unsigned long long)totals.least_events, (unsigned long long)totals.opened,
-		(unsigned long long)totals.refused, (unsigned long long)totals.cut,
-		(unsigned long long)totals.crashed, now_sec() - start);
+	        hash, (unsigned long long)totals.seeds, (unsigned long long)totals.events,
+	        (unsigned long long)totals.least_events, (unsigned long long)totals.opened,
+	        (unsigned long long)totals.refused, (unsigned long long)totals.cut,
+	        (unsigned long long)totals.crashed, now_sec() - start);
 	if (options->tap) {
 		printf("%s 1 all promises hold in %llu seeds from %llu\n1..1\n",
-			failed ? "not ok" : "ok", (unsigned long long)options->seeds,
-			(unsigned long long)options->from);
+		        failed ? "not ok" : "ok", (unsigned long long)options->seeds,
+		        (unsigned long long)options->from);
 	}
 	return failed != 0;
 }
@@ -128,7 +128,8 @@ static int run_bugs(const struct options *options, struct world *world)
 	return missed > 0;
 }
 
-static int with_bugs(const struct options *options, struct world *world, const char *self, char **argv)
+static int with_bugs(
+        const struct options *options, struct world *world, const char *self, char **argv)
 {
 	if (options->all_bugs) {
 		return run_bugs(options, world);
@@ -148,7 +149,8 @@ static int list_bugs(void)
 	return -1;
 }
 
-static int with_bugs(const struct options *options, struct world *world, const char *self, char **argv)
+static int with_bugs(
+        const struct options *options, struct world *world, const char *self, char **argv)
 {
 	AUTO_STRING char *program = mem_format("%s-bugs", self);
 
@@ -161,7 +163,7 @@ static int with_bugs(const struct options *options, struct world *world, const c
 static int usage(void)
 {
 	fprintf(stderr, "usage: sim [--seeds N] [--from S] [--seed S [--verbose]] [--bug NAME]"
-			" [--bugs] [--list-bugs] [--tap]\n");
+	                " [--bugs] [--list-bugs] [--tap]\n");
 	return 2;
 }
 
@@ -227,9 +229,8 @@ int main(int argc, char **argv)
 	}
 	site_load();
 	world = mem_new(1, sizeof(*world));
-	status = options.bug || options.all_bugs || list
-		? with_bugs(&options, world, argv[0], argv)
-		: run(&options, world);
+	status = options.bug || options.all_bugs || list ? with_bugs(&options, world, argv[0], argv)
+	                                                 : run(&options, world);
 	site_unload();
 	free(world);
 	return status;

@@ -1,6 +1,7 @@
 /*
  * What happens in a run: people ask and cut, and everything goes wrong that can. Each seed chooses
- * how bad its world is; at the end all faults are healed, and what was promised for then is checked.
+ * how bad its world is; at the end all faults are healed, and what was promised for then is
+ * checked.
  */
 #include "world.h"
 
@@ -23,7 +24,7 @@ static struct box *any_box(struct world *world)
 	return &world->boxes[chance(world, BOXES)];
 }
 
-/* --- things that heal by themselves ----------------------------------------------------------------- */
+/* --- things that heal by themselves -------------------------------------- */
 
 static void event_link_back(struct world *world, struct event *event)
 {
@@ -40,7 +41,7 @@ static void partition(struct world *world)
 	box->link.down_to_center = how != 2;
 	world_say(world, "%s partition %d", box->gateway, (int)how);
 	world_at(world, world->now + chance_time(world, 2 * SEC, 90 * SEC), event_link_back,
-		box->number);
+	        box->number);
 }
 
 static void event_path_back(struct world *world, struct event *event)
@@ -54,7 +55,8 @@ static void break_path(struct world *world)
 	struct event *event;
 
 	world->path_down[left][right] = world->path_down[right][left] = true;
-	event = world_at(world, world->now + chance_time(world, SEC, 40 * SEC), event_path_back, left);
+	event = world_at(
+	        world, world->now + chance_time(world, SEC, 40 * SEC), event_path_back, left);
 	event->a = (uint32_t)right;
 }
 
@@ -69,14 +71,14 @@ static void kill_charon(struct world *world)
 
 	charon_kill(box);
 	world_at(world, world->now + chance_time(world, SEC / 2, 10 * SEC), event_charon_back,
-		box->number);
+	        box->number);
 }
 
 /* F12: also by years, and the gateway does not get it back right at once. */
 static void event_clock_right(struct world *world, struct event *event)
 {
 	world->boxes[event->box].clock.wall_offset =
-		1700000000 * SEC + chance_time(world, -2 * SEC, 2 * SEC);
+	        1700000000 * SEC + chance_time(world, -2 * SEC, 2 * SEC);
 }
 
 static void step_clock(struct world *world)
@@ -88,17 +90,18 @@ static void step_clock(struct world *world)
 
 	world_say(world, "%s clock steps by %lld s", box->gateway, (long long)step);
 	box->clock.wall_offset += step * SEC;
-	world_at(world, world->now + chance_time(world, SEC, 60 * SEC), event_clock_right, box->number);
+	world_at(world, world->now + chance_time(world, SEC, 60 * SEC), event_clock_right,
+	        box->number);
 }
 
-/* --- what people and administrators do ----------------------------------------------------------------- */
+/* --- what people and administrators do ----------------------------------- */
 
 static void ask(struct world *world)
 {
 	int host = chance(world, 12) == 0 ? 2 : 1;
 
 	head_ask(world, (int)chance(world, BOXES), (int)chance(world, BOXES), host,
-		chance(world, 4) == 0);
+	        chance(world, 4) == 0);
 }
 
 static void cut_at_gateway(struct world *world)
@@ -114,8 +117,8 @@ static void cut_at_gateway(struct world *world)
 			tunnel_cut_all(box->machine, "local", "pressed", now, &actions);
 		} else {
 			tunnel_cut(box->machine,
-				tunnel_at(box->machine, chance(world, count)).grant->id.text,
-				"local", "pressed", now, &actions);
+			        tunnel_at(box->machine, chance(world, count)).grant->id.text,
+			        "local", "pressed", now, &actions);
 		}
 		box_carry_out(box, &actions);
 		watch_box(box);
@@ -142,7 +145,7 @@ static void change_policy(struct world *world)
 	int site = (int)chance(world, BOXES);
 	uint32_t variant = (uint32_t)chance(world, provider ? PROVIDER_VARIANTS : POLICY_VARIANTS);
 	struct event *event = world_at(
-		world, world->now + chance_time(world, 0, 3 * SEC), event_center_policy, site);
+	        world, world->now + chance_time(world, 0, 3 * SEC), event_center_policy, site);
 
 	event->a = variant;
 	event->flag = provider;
@@ -194,7 +197,8 @@ static void suspend(struct world *world)
 		box->service_ca_accredited = false;
 	}
 	box_trust(box);
-	world_at(world, world->now + chance_time(world, SEC, 20 * SEC), event_accredited, box->number);
+	world_at(world, world->now + chance_time(world, SEC, 20 * SEC), event_accredited,
+	        box->number);
 }
 
 static void foreign_element(struct world *world)
@@ -215,10 +219,10 @@ static void foreign_element(struct world *world)
 	element = &box->filter.elements[box->filter.count++];
 	*element = (struct element){
 		.lease = { .source = { (uint32_t)chance(world, 1 << 30) },
-			.destination = { (uint32_t)chance(world, 1 << 30) },
-			.protocol = 6,
-			.port = 80,
-			.mark = (uint32_t)chance_time(world, 3000000, 4000000) },
+		        .destination = { (uint32_t)chance(world, 1 << 30) },
+		        .protocol = 6,
+		        .port = 80,
+		        .mark = (uint32_t)chance_time(world, 3000000, 4000000) },
 		.expires = world_moment(world, box->number).monotonic_usec + 600 * SEC,
 	};
 }
@@ -240,7 +244,7 @@ static void traffic(struct world *world)
 	}
 }
 
-/* --- the run -------------------------------------------------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------- */
 
 static void random_fault(struct world *world, const struct script *script)
 {
@@ -350,8 +354,8 @@ static void heal(struct world *world)
 		memcpy(box->revoked_below, world->head.revoked_below, sizeof(box->revoked_below));
 		box_start(box);
 		charon_start(box);
-		/* With the honest center back the streams come anew, or its gateways would hold what
-		 * the other one gave them until nobody renews it. */
+		/* With the honest center back the streams come anew, or its gateways would hold
+		 * what the other one gave them until nobody renews it. */
 		box->broken = hostile;
 		box_policy(box);
 		box_trust(box);

@@ -80,7 +80,7 @@ static void load_provider(int variant)
 		buf_add_format(&text, "site s%d prefix 100.64.%d.0/24\n", i, i + 1);
 	}
 	buf_add_text(&text, "class remote-maintenance duration 2h lease 60s\n"
-			    "class results-delivery duration 24h lease 60s\ngroup all sites");
+	                    "class results-delivery duration 24h lease 60s\ngroup all sites");
 	for (int i = variant; i < BOXES; i++) {
 		buf_add_format(&text, " s%d", i);
 	}
@@ -105,15 +105,15 @@ static void add_rules(struct buf *text, int site, int other, int variant)
 		snprintf(from, sizeof(from), out ? "a" : "s%d/a", other);
 		snprintf(to, sizeof(to), out ? "s%d/b" : "b", other);
 		buf_add_format(text,
-			"allow %s%d from %s to %s class remote-maintenance protocol tcp port %s"
-			" duration %s lease %ds\n",
-			word, other, from, to, variant == 1 ? "104" : "104,11112",
-			variant == 1 ? "2m" : "4m", lease[other % 3]);
+		        "allow %s%d from %s to %s class remote-maintenance protocol tcp port %s"
+		        " duration %s lease %ds\n",
+		        word, other, from, to, variant == 1 ? "104" : "104,11112",
+		        variant == 1 ? "2m" : "4m", lease[other % 3]);
 		if (variant != 1) {
 			buf_add_format(text,
-				"allow long-%s%d from %s to %s class results-delivery protocol tcp"
-				" port 22 duration 24h lease 30s\n",
-				word, other, from, to);
+			        "allow long-%s%d from %s to %s class results-delivery protocol tcp"
+			        " port 22 duration 24h lease 30s\n",
+			        word, other, from, to);
 		}
 	}
 }
@@ -126,7 +126,7 @@ static void load_site(int site, int variant)
 	buf_add_format(&text, "sekisho site-policy 1\nsite s%d\nversion %d\n", site, variant + 1);
 	for (int i = 0; i < HOSTS; i++) {
 		buf_add_format(&text, "host %s address 192.168.1.%d service 100.64.%d.%d\n",
-			site_host_name(i), 10 + i, site + 1, 10 + i);
+		        site_host_name(i), 10 + i, site + 1, 10 + i);
 	}
 	for (int i = 0; i < BOXES; i++) {
 		add_rules(&text, site, i, variant);
@@ -156,12 +156,13 @@ void site_unload(void)
 	}
 	for (int site = 0; site < BOXES; site++) {
 		for (int variant = 0; variant < POLICY_VARIANTS; variant++) {
-			site_policies[site][variant] = site_policy_free(site_policies[site][variant]);
+			site_policies[site][variant] =
+			        site_policy_free(site_policies[site][variant]);
 		}
 	}
 }
 
-/* --- seals ------------------------------------------------------------------------------------------- */
+/* --- seals --------------------------------------------------------------- */
 
 /* FNV-1a, with the key's secret in front: nothing in the simulation can guess it by chance. */
 static uint64_t seal_hash(int key, const char *typ, const uint8_t *bytes, size_t count)
@@ -180,8 +181,8 @@ static uint64_t seal_hash(int key, const char *typ, const uint8_t *bytes, size_t
 char *seal_make(int key, const char *typ, const struct buf *payload)
 {
 	return mem_format("%016llx.%s",
-		(unsigned long long)seal_hash(key, typ, payload->bytes, payload->count),
-		buf_text(payload));
+	        (unsigned long long)seal_hash(key, typ, payload->bytes, payload->count),
+	        buf_text(payload));
 }
 
 int seal_check(int key, const char *typ, const char *sealed, struct buf *payload)
@@ -193,7 +194,7 @@ int seal_check(int key, const char *typ, const char *sealed, struct buf *payload
 		return 1;
 	}
 	snprintf(expected, sizeof(expected), "%016llx.",
-		(unsigned long long)seal_hash(key, typ, (const uint8_t *)sealed + 17, count - 17));
+	        (unsigned long long)seal_hash(key, typ, (const uint8_t *)sealed + 17, count - 17));
 	if (strncmp(sealed, expected, 17) != 0) {
 		return 1;
 	}

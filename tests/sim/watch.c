@@ -49,8 +49,8 @@ static void watch_accepted(struct box *box, const json_t *data, const char *id)
 	}
 	if (box->accepted_count == box->accepted_room) {
 		box->accepted_room = box->accepted_room ? 2 * box->accepted_room : 32;
-		box->accepted = mem_resize(
-			box->accepted, box->accepted_room, sizeof(*box->accepted));
+		box->accepted =
+		        mem_resize(box->accepted, box->accepted_room, sizeof(*box->accepted));
 	}
 	accepted = &box->accepted[box->accepted_count++];
 	*accepted = (struct accepted){ 0 };
@@ -62,8 +62,8 @@ static void watch_accepted(struct box *box, const json_t *data, const char *id)
 }
 
 /* A lease is renewed also while its SA is lost: there is nothing to renew in the filter then. */
-static void watch_renewed(struct box *box, const struct tunnel_action *action,
-	struct accepted *accepted)
+static void watch_renewed(
+        struct box *box, const struct tunnel_action *action, struct accepted *accepted)
 {
 	AUTO_JSON json_t *root = NULL;
 	int64_t now = world_moment(box->world, box->number).monotonic_usec, end;
@@ -71,13 +71,13 @@ static void watch_renewed(struct box *box, const struct tunnel_action *action,
 	assert_always(json_parse(action->record.bytes, action->record.count, &root, NULL) == 0);
 	if (now > accepted->lease_end + SLACK) {
 		world_fail(box->world, "3: %s renews %s, whose lease ran out %lld ms ago",
-			box->gateway, action->id.text,
-			(long long)((now - accepted->lease_end) / MSEC));
+		        box->gateway, action->id.text,
+		        (long long)((now - accepted->lease_end) / MSEC));
 	}
 	accepted->renewals++;
 	/* A renewal may also be shorter; until it is carried out, the one before counts. */
-	end = now + MSEC * json_integer_value(json_object_get(
-		json_object_get(root, "data"), "ttl_msec"));
+	end = now +
+	      MSEC * json_integer_value(json_object_get(json_object_get(root, "data"), "ttl_msec"));
 	if (accepted->lease_end < end) {
 		accepted->lease_end = end;
 	}
@@ -92,14 +92,14 @@ void watch_record(struct box *box, const struct tunnel_action *action)
 	if (strcmp(kind, "grant.accepted") == 0 || strcmp(kind, "epoch.raised") == 0) {
 		const json_t *data;
 
-		assert_always(json_parse(action->record.bytes, action->record.count, &root, NULL) ==
-			0);
+		assert_always(
+		        json_parse(action->record.bytes, action->record.count, &root, NULL) == 0);
 		data = json_object_get(root, "data");
 		if (kind[0] == 'g') {
 			watch_accepted(box, data, action->id.text);
 		} else {
 			box->epoch_recorded =
-				(uint64_t)json_integer_value(json_object_get(data, "epoch"));
+			        (uint64_t)json_integer_value(json_object_get(data, "epoch"));
 		}
 		if (strcmp(text_of(root, "kind"), kind) != 0) {
 			world_fail(box->world, "%s: a record is not of its kind", box->gateway);
@@ -111,26 +111,26 @@ void watch_record(struct box *box, const struct tunnel_action *action)
 	} else if (strcmp(kind, "lease.renewed") == 0) {
 		watch_renewed(box, action, accepted);
 	} else if (strcmp(kind, "connection.cut") == 0 || strcmp(kind, "lease.expired") == 0 ||
-		strcmp(kind, "connection.expired") == 0) {
+	           strcmp(kind, "connection.expired") == 0) {
 		accepted->ended = true;
 	}
 }
 
-static void watch_ttl(struct box *box, const struct tunnel_action *action,
-	const struct accepted *accepted)
+static void watch_ttl(
+        struct box *box, const struct tunnel_action *action, const struct accepted *accepted)
 {
 	struct world *world = box->world;
 	int64_t now = world_moment(world, box->number).monotonic_usec;
 	int64_t end = now + action->ttl_msec * MSEC;
 
 	if (action->ttl_msec == 0 || action->ttl_msec > accepted->grant.lease_sec * 1000 ||
-		action->ttl_msec > LEASE_SEC_MAX * 1000) {
+	        action->ttl_msec > LEASE_SEC_MAX * 1000) {
 		world_fail(world, "1: %s gives %s %u ms, its lease is %u s", box->gateway,
-			action->id.text, action->ttl_msec, accepted->grant.lease_sec);
+		        action->id.text, action->ttl_msec, accepted->grant.lease_sec);
 	}
 	if (end > accepted->end + SLACK) {
 		world_fail(world, "1: %s lets %s outlive its grant by %lld ms", box->gateway,
-			action->id.text, (long long)((end - accepted->end) / MSEC));
+		        action->id.text, (long long)((end - accepted->end) / MSEC));
 	}
 }
 
@@ -156,14 +156,14 @@ void watch_open(struct box *box, const struct tunnel_action *action)
 	}
 	if (!first && now > accepted->lease_end) {
 		world_fail(world, "3: %s opens %s again after its lease ran out", box->gateway,
-			action->id.text);
+		        action->id.text);
 	}
 	watch_ttl(box, action, accepted);
 	if (first) {
 		accepted->lease_end = now + action->ttl_msec * MSEC;
 	} else if (now + action->ttl_msec * MSEC > accepted->lease_end + SLACK) {
 		world_fail(world, "3: %s opens %s again for longer than its lease", box->gateway,
-			action->id.text);
+		        action->id.text);
 	}
 	memcpy(&local, accepted->grant.initiator.service.bytes, 4);
 	memcpy(&remote, accepted->grant.responder.service.bytes, 4);
@@ -174,11 +174,11 @@ void watch_open(struct box *box, const struct tunnel_action *action)
 		remote = swap;
 	}
 	snprintf(accepted->child, sizeof(accepted->child), "c%08x-%08x", ntohl(local.s_addr),
-		ntohl(remote.s_addr));
+	        ntohl(remote.s_addr));
 	seen = charon_has(box, accepted->child) ? world->now : charon_last_up(box, accepted->child);
 	if (seen < 0 || world->now - seen > SA_STALE) {
 		world_fail(world, "1: %s opens %s, but its SA is not up", box->gateway,
-			action->id.text);
+		        action->id.text);
 	}
 }
 
@@ -188,18 +188,18 @@ void watch_renew(struct box *box, const struct tunnel_action *action)
 	int64_t now = world_moment(box->world, box->number).monotonic_usec;
 
 	if (!accepted || accepted->ended) {
-		world_fail(box->world, "3: %s renews %s after its end", box->gateway,
-			action->id.text);
+		world_fail(
+		        box->world, "3: %s renews %s after its end", box->gateway, action->id.text);
 		return;
 	}
 	accepted->renews++;
 	if (accepted->renews > accepted->renewals) {
 		world_fail(box->world, "4: %s renews %s without a record", box->gateway,
-			action->id.text);
+		        action->id.text);
 	}
 	if (now + action->ttl_msec * MSEC > accepted->lease_end + SLACK) {
 		world_fail(box->world, "4: %s renews %s for longer than it records", box->gateway,
-			action->id.text);
+		        action->id.text);
 	}
 	watch_ttl(box, action, accepted);
 	accepted->lease_end = now + action->ttl_msec * MSEC;
@@ -218,11 +218,11 @@ void watch_terminate(struct box *box, const char *peer, const char *child)
 		}
 		initiator = &accepted->grant.initiator;
 		other = strcmp(initiator->gateway, box->gateway) == 0 ? &accepted->grant.responder
-								       : initiator;
+		                                                      : initiator;
 		if (child[0] ? strcmp(accepted->child, child) == 0
-			     : strcmp(other->gateway, peer) == 0) {
+		             : strcmp(other->gateway, peer) == 0) {
 			world_fail(box->world, "%s ends the SA of %s while its filter is open",
-				box->gateway, element->id.text);
+			        box->gateway, element->id.text);
 		}
 	}
 }
@@ -238,7 +238,7 @@ void watch_cut(struct box *box, const char *id)
 	box->cut_count++;
 }
 
-/* --- what is in a filter ------------------------------------------------------------------------------ */
+/* --- what is in a filter ------------------------------------------------- */
 
 /* Promise 2, asked of the rules themselves and not of policy_decide(). */
 static bool site_allows(const struct box *box, const struct grant *grant)
@@ -259,9 +259,9 @@ static bool site_allows(const struct box *box, const struct grant *grant)
 	memcpy(to.site, grant->responder.site, sizeof(to.site));
 	memcpy(to.host, grant->responder.host, sizeof(to.host));
 	return site_policy_find(policy, &question, &answer) == SITE_POLICY_ALLOWED &&
-		grant->not_after - grant->not_before <= answer.duration_sec * SEC &&
-		grant->not_after - grant->not_before <= CEILING_SEC * SEC &&
-		grant->lease_sec <= answer.lease_sec;
+	       grant->not_after - grant->not_before <= answer.duration_sec * SEC &&
+	       grant->not_after - grant->not_before <= CEILING_SEC * SEC &&
+	       grant->lease_sec <= answer.lease_sec;
 }
 
 static bool in_site(struct in_addr address, int site)
@@ -270,7 +270,8 @@ static bool in_site(struct in_addr address, int site)
 }
 
 /* Promise 8, and that the key is this grant's and nothing wider. */
-static bool key_right(const struct box *box, const struct nft_lease *lease, const struct grant *grant)
+static bool key_right(
+        const struct box *box, const struct nft_lease *lease, const struct grant *grant)
 {
 	int from = site_number(grant->initiator.site), to = site_number(grant->responder.site);
 	bool out = from == box->number;
@@ -281,10 +282,10 @@ static bool key_right(const struct box *box, const struct nft_lease *lease, cons
 	memcpy(&real, real_address.bytes, 4);
 	memcpy(&destination, grant->responder.service.bytes, 4);
 	return (out || to == box->number) && from != to && lease->port == grant->port &&
-		lease->protocol == grant->protocol && lease->mark == grant->number &&
-		lease->source.s_addr == (out ? real.s_addr : source.s_addr) &&
-		in_site(source, from) && in_site(destination, to) &&
-		lease->destination.s_addr == destination.s_addr;
+	       lease->protocol == grant->protocol && lease->mark == grant->number &&
+	       lease->source.s_addr == (out ? real.s_addr : source.s_addr) &&
+	       in_site(source, from) && in_site(destination, to) &&
+	       lease->destination.s_addr == destination.s_addr;
 }
 
 static void watch_element(struct box *box, const struct element *element, int64_t now)
@@ -299,30 +300,30 @@ static void watch_element(struct box *box, const struct element *element, int64_
 	}
 	if (now > accepted->end + SLACK) {
 		world_fail(world, "1: %s lets %s pass after its grant has ended", box->gateway,
-			element->id.text);
+		        element->id.text);
 	}
 	if (accepted->ended) {
-		world_fail(world, "3: %s lets %s pass after its end", box->gateway,
-			element->id.text);
+		world_fail(
+		        world, "3: %s lets %s pass after its end", box->gateway, element->id.text);
 	}
 	if (!site_allows(box, &accepted->grant)) {
 		world_fail(world, "2: %s lets %s pass, its site's policy does not", box->gateway,
-			element->id.text);
+		        element->id.text);
 	}
 	if (!key_right(box, &element->lease, &accepted->grant)) {
 		world_fail(world, "8: %s lets more pass than %s names", box->gateway,
-			element->id.text);
+		        element->id.text);
 	}
 	for (size_t i = 0; i < box->cut_count; i++) {
 		if (strcmp(box->cut[i].text, element->id.text) == 0) {
 			world_fail(world, "3: %s lets %s pass after its cut", box->gateway,
-				element->id.text);
+			        element->id.text);
 		}
 	}
 	noted = head_grant(world, element->id.text);
 	if (noted && noted->honest && noted->finished) {
 		world_fail(world, "3: %s lets %s pass, the center has let it go", box->gateway,
-			element->id.text);
+		        element->id.text);
 	}
 }
 
@@ -346,7 +347,7 @@ void watch_box(struct box *box)
 		}
 		if (!live) {
 			world_fail(box->world, "3: %s keeps a flow with mark %u", box->gateway,
-				box->filter.flows[i]);
+			        box->filter.flows[i]);
 		}
 	}
 }
@@ -360,12 +361,12 @@ void watch_known(struct box *box)
 
 		if (!element->id.text[0] && element->expires > now) {
 			world_fail(box->world, "1: %s leaves an unknown element in its filter",
-				box->gateway);
+			        box->gateway);
 		}
 	}
 }
 
-/* --- the end -------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 struct agree {
 	struct world *world;
@@ -393,7 +394,7 @@ static void agree_row(void *context, const struct connection_row *row)
 
 	if (row->state != CONNECTION_UP) {
 		snprintf(agree->why, sizeof(agree->why), "%s is still %s at the center", id,
-			connection_state_name(row->state));
+		        connection_state_name(row->state));
 	}
 	for (int side = 0; side < 2; side++) {
 		const char *gateway = grant_end(&row->grant, side)->gateway;
@@ -425,7 +426,7 @@ static bool agrees(struct world *world, struct agree *agree)
 
 			if (!connection_find(world->head.machine, id)) {
 				snprintf(agree->why, sizeof(agree->why),
-					"%s holds %s, the center does not", box->gateway, id);
+				        "%s holds %s, the center does not", box->gateway, id);
 			}
 		}
 	}
@@ -443,14 +444,15 @@ static void watch_connects(struct world *world, int from, int to)
 	}
 	if (world->head.answer != CONNECTION_ACCEPTED) {
 		world_fail(world, "liveness: s%d may not connect to s%d (answer %d)", from, to,
-			world->head.answer);
+		        world->head.answer);
 		return;
 	}
 	snprintf(id, sizeof(id), "%s", world->head.answer_id.text);
 	world_run(world, world->now + 30 * SEC);
 	if (state_at(world, world->boxes[from].gateway, id) != TUNNEL_UP ||
-		state_at(world, world->boxes[to].gateway, id) != TUNNEL_UP) {
-		world_fail(world, "liveness: %s from s%d to s%d is not up within 30 s", id, from, to);
+	        state_at(world, world->boxes[to].gateway, id) != TUNNEL_UP) {
+		world_fail(
+		        world, "liveness: %s from s%d to s%d is not up within 30 s", id, from, to);
 	}
 }
 
@@ -470,7 +472,7 @@ void watch_converged(struct world *world)
 		int from = (int)chance(world, BOXES), to = (int)chance(world, BOXES);
 
 		if (from != to && (from + to) % 3 != 0 &&
-			!(site_behind_nat(from) && site_behind_nat(to))) {
+		        !(site_behind_nat(from) && site_behind_nat(to))) {
 			watch_connects(world, from, to);
 		}
 	}

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- chance (splitmix64) ----------------------------------------------------------------------- */
+/* --- chance (splitmix64) ------------------------------------------------- */
 
 static uint64_t next_random(struct prng *prng)
 {
@@ -30,7 +30,7 @@ int64_t chance_time(struct world *world, int64_t least, int64_t most)
 	return least + (int64_t)chance(world, (uint64_t)(most - least + 1));
 }
 
-/* --- clocks ---------------------------------------------------------------------------------------- */
+/* --- clocks -------------------------------------------------------------- */
 
 struct moment world_moment(const struct world *world, int box)
 {
@@ -43,7 +43,7 @@ struct moment world_moment(const struct world *world, int box)
 	};
 }
 
-/* --- queue (binary heap) -------------------------------------------------------------------------- */
+/* --- queue (binary heap) ------------------------------------------------- */
 
 static bool before(const struct event *left, const struct event *right)
 {
@@ -86,7 +86,7 @@ static struct event take(struct world *world)
 			break;
 		}
 		if (child + 1 < world->heap_count &&
-			before(&world->heap[child + 1], &world->heap[child])) {
+		        before(&world->heap[child + 1], &world->heap[child])) {
 			child++;
 		}
 		if (!before(&world->heap[child], &last)) {
@@ -111,8 +111,8 @@ static void message_free(struct message *message)
 
 static bool is_stale(const struct world *world, const struct event *event)
 {
-	unsigned now = event->box < 0 ? world->head.incarnation
-				      : world->boxes[event->box].incarnation;
+	unsigned now =
+	        event->box < 0 ? world->head.incarnation : world->boxes[event->box].incarnation;
 
 	return event->incarnation != 0 && event->incarnation != now;
 }
@@ -137,7 +137,7 @@ void world_run(struct world *world, int64_t until)
 	}
 }
 
-/* --- network ---------------------------------------------------------------------------------------- */
+/* --- network ------------------------------------------------------------- */
 
 static void deliver(struct world *world, struct event *event)
 {
@@ -168,7 +168,7 @@ void world_send(struct world *world, const struct message *message)
 	const struct link *link = &world->boxes[message->box].link;
 
 	if ((message->to_center ? link->down_to_center : link->down_to_box) ||
-		chance_of(world, link->loss)) {
+	        chance_of(world, link->loss)) {
 		return;
 	}
 	send_once(world, message);
@@ -177,7 +177,7 @@ void world_send(struct world *world, const struct message *message)
 	}
 }
 
-/* --- the rest ------------------------------------------------------------------------------------------ */
+/* --- the rest ------------------------------------------------------------ */
 
 void world_say(const struct world *world, const char *format, ...)
 {
@@ -201,8 +201,8 @@ void world_fail(struct world *world, const char *format, ...)
 	if (world->failure[0]) {
 		return;
 	}
-	used = (size_t)snprintf(world->failure, sizeof(world->failure), "at %.3f s: ",
-		(double)world->now / 1e6);
+	used = (size_t)snprintf(
+	        world->failure, sizeof(world->failure), "at %.3f s: ", (double)world->now / 1e6);
 	va_start(args, format);
 	vsnprintf(world->failure + used, sizeof(world->failure) - used, format, args);
 	va_end(args);

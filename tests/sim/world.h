@@ -47,7 +47,7 @@ struct event {
 };
 
 enum message_type {
-	MESSAGE_PING, /* gateway to center: a keepalive; flag: a new stream */
+	MESSAGE_PING,  /* gateway to center: a keepalive; flag: a new stream */
 	MESSAGE_HELLO, /* center to gateway: epoch */
 	MESSAGE_GRANT,
 	MESSAGE_GO,
@@ -71,8 +71,8 @@ struct prng {
 };
 
 struct clock_sim {
-	int64_t wall_offset;  /* wall = time * rate + offset */
-	int64_t start;        /* of the monotonic clock, in time */
+	int64_t wall_offset; /* wall = time * rate + offset */
+	int64_t start;       /* of the monotonic clock, in time */
 	int32_t drift_ppm;
 };
 
@@ -130,9 +130,9 @@ struct accepted {
 	struct grant grant;
 	struct nft_lease lease;
 	char child[TUNNEL_CHILD_NAME_BYTES_MAX + 1];
-	int64_t end;        /* monotonic */
-	int64_t lease_end;  /* monotonic; of the element */
-	bool ended;         /* its end is in the journal */
+	int64_t end;       /* monotonic */
+	int64_t lease_end; /* monotonic; of the element */
+	bool ended;        /* its end is in the journal */
 	int openings, opens, renewals, renews;
 };
 
@@ -163,7 +163,7 @@ struct box {
 	bool broken;   /* the stream: the next ping begins a new one */
 	/* On disk. */
 	int site_policy, provider_policy; /* variant */
-	unsigned revoked_below[BOXES]; /* serial counts that are revoked, by gateway */
+	unsigned revoked_below[BOXES];    /* serial counts that are revoked, by gateway */
 	bool provider_accredited, service_ca_accredited, second_key;
 	int crash; /* per thousand actions */
 };
@@ -210,12 +210,12 @@ struct world {
 	size_t grant_count, grant_room;
 	char **old_leases; /* sealed leases that were sent: for replays */
 	size_t old_lease_count, old_lease_room;
-	bool hostile, calm; /* calm: no more faults, the end of the run */
+	bool hostile, calm;                /* calm: no more faults, the end of the run */
 	int opened, refused, cut, crashed; /* what the run saw */
 	char failure[512];
 };
 
-/* --- world.c ------------------------------------------------------------------------------------- */
+/* --- world.c ------------------------------------------------------------- */
 
 uint64_t chance(struct world *world, uint64_t below); /* 0 to below - 1 */
 bool chance_of(struct world *world, int per_thousand);
@@ -234,9 +234,9 @@ struct id world_id(struct world *world, int64_t wall_usec);
 void world_start(struct world *world, uint64_t seed);
 void world_clear(struct world *world);
 
-/* --- site.c ---------------------------------------------------------------------------------------- */
+/* --- site.c -------------------------------------------------------------- */
 
-#define POLICY_VARIANTS 3 /* of a site: full, narrow, none of the odd sites */
+#define POLICY_VARIANTS 3   /* of a site: full, narrow, none of the odd sites */
 #define PROVIDER_VARIANTS 2 /* everybody together; without site 0 */
 
 void site_load(void);
@@ -256,7 +256,7 @@ char *seal_make(int key, const char *typ, const struct buf *payload);
 /* Outcome 1: not by this key, or not of this type. */
 int seal_check(int key, const char *typ, const char *sealed, struct buf *payload);
 
-/* --- charon.c --------------------------------------------------------------------------------------- */
+/* --- charon.c ------------------------------------------------------------ */
 
 void charon_load(struct box *box, const struct tunnel_peer *peer, uint32_t tag);
 void charon_initiate(struct box *box, const char *peer, const char *child, uint32_t tag);
@@ -271,7 +271,7 @@ int64_t charon_last_up(const struct box *box, const char *child);
 /* An SA goes away by itself. */
 void charon_lose_one(struct box *box);
 
-/* --- box.c --------------------------------------------------------------------------------------------- */
+/* --- box.c --------------------------------------------------------------- */
 
 void box_prepare(struct world *world, int number);
 void box_clear(struct box *box);
@@ -290,7 +290,7 @@ struct accepted *box_accepted(struct box *box, const char *id);
 void event_box_policy(struct world *world, struct event *event);
 void event_box_trust(struct world *world, struct event *event);
 
-/* --- head.c --------------------------------------------------------------------------------------------- */
+/* --- head.c -------------------------------------------------------------- */
 
 void head_prepare(struct world *world);
 void head_clear(struct head *head);
@@ -304,11 +304,11 @@ void head_raise_epoch(struct world *world);
 struct ledger_grant *head_grant(struct world *world, const char *id);
 struct ledger_grant *head_note(struct world *world, const struct grant *grant, bool honest);
 
-/* --- hostile.c ------------------------------------------------------------------------------------------- */
+/* --- hostile.c ----------------------------------------------------------- */
 
 void hostile_step(struct world *world);
 
-/* --- watch.c ---------------------------------------------------------------------------------------------- */
+/* --- watch.c ------------------------------------------------------------- */
 
 void watch_record(struct box *box, const struct tunnel_action *action);
 void watch_open(struct box *box, const struct tunnel_action *action);
@@ -321,7 +321,7 @@ void watch_known(struct box *box);
 /* The promises of the end: everything agrees, and a connection can be made. */
 void watch_converged(struct world *world);
 
-/* --- script.c ------------------------------------------------------------------------------------------------ */
+/* --- script.c ------------------------------------------------------------ */
 
 /* One whole run. 0: all promises held; 1: world.failure says what did not. */
 int script_run(struct world *world, uint64_t seed);

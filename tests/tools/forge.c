@@ -8,7 +8,7 @@
  *     {"do":"spki"}                                      base64 of the public key
  *     {"do":"seal","typ":T,"payload":TEXT}               compact JWS over the text as it is
  *     {"do":"root","organization":…,"common_name":…,"not_before":T,"not_after":T}   PEM
- *     {"do":"cert","ca":PEM,"kind":K,"spki":BASE64,…}    PEM; "unit", "serial_number", "dns_name", "address"
+ *     {"do":"cert","ca":PEM,"kind":K,"spki":BASE64,…}    PEM; and "unit", "serial_number", …
  *     {"do":"crl","ca":PEM,"number":N,"serials":[HEX…],"reason":R}   base64 of DER, valid for an hour
  *     {"do":"csr","common_name":…}                       base64 of a PKCS#10 request for the key
  */

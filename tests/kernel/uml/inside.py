@@ -1,5 +1,6 @@
 """What is tested inside User-Mode Linux (see run): inside.py FOLDER, where run put the keys."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -126,19 +127,42 @@ def esp(tap, world):
 
 
 def gateway(tap, world):
-    """The whole program, where it cannot do its work."""
+    """The whole program, where it cannot do its work (promise 7)."""
     pki = Pki(Folder(FOLDER, [HOSPITAL]), BUILD / "src/ctl/sekisho")
     program = Gateway(world, HOSPITAL, pki.gateway_files(HOSPITAL),
         BUILD / "src/gateway/sekisho-gateway")
-    program.start()
-    time.sleep(6)
-    tap.note(program.log())
-    tap.note(program.pids())
-    try:
-        tap.note(program.status())
-    except Exception as e:
-        tap.note(e)
-    program.stop()
+
+    def refusals():
+        return [line["message"] for line in map(json.loads, filter(lambda line: line.startswith("{"),
+            program.log().splitlines())) if line["level"] == "error" and line["process"] == "priv"]
+
+    with tap.case("the gateway tells which data plane it has to take, and why"):
+        program.start()
+        program.process.expect_text("data plane: charon encrypts (kernel-libipsec): " + LACKS, 10)
+
+    with tap.case("the gateway says that there is no packet filter, and goes on trying"):
+        wait_for(lambda: len(refusals()) >= 3, 20, "three attempts")
+        for said in refusals():
+            expect(said.startswith("nft refused the ruleset: ")
+                and "Operation not supported" in said, said)
+        expect(program.process.alive(), "the program ended")
+
+    with tap.case("without a packet filter the gateway opens nothing"):
+        answer = program.ask({"command": "status"})
+        tap.note(f"status: {answer}")
+        expect(answer["ok"] is False and "not running" in answer["error"], answer)
+        expect(program.ask({"command": "cut"})["ok"] is False, "it answers as if it worked")
+        forwards = world.call(HOSPITAL, pathlib.Path("/proc/sys/net/ipv4/ip_forward").read_text)
+        expect(forwards.strip() == "0", "it forwards packets")
+        tables = world.run(HOSPITAL, ["nft", "list", "tables"], check=False).stdout
+        expect(tables == "", tables)
+        expect(states(world, HOSPITAL) == "", "there is an SA")
+
+    with tap.case("it ends as it should"):
+        pids = program.pids()
+        expect(program.process.stop(timeout=15) == 0, program.log()[-600:])
+        alive = [name for name, pid in pids.items() if pathlib.Path(f"/proc/{pid}").exists()]
+        expect(not alive, f"{alive} still run")
 
 
 def main():

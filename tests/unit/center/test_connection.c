@@ -19,20 +19,20 @@ static struct moment at(int64_t sec)
 }
 
 static const char provider_text[] =
-	"sekisho provider-policy 1\nprovider regional-vpn\nversion 4\npool 100.64.0.0/10\n"
-	"site core-hospital prefix 100.64.2.0/24\nsite device-maker prefix 100.64.3.0/24\n"
-	"class remote-maintenance duration 2h lease 60s\n"
-	"group a sites core-hospital device-maker classes remote-maintenance\n";
+        "sekisho provider-policy 1\nprovider regional-vpn\nversion 4\npool 100.64.0.0/10\n"
+        "site core-hospital prefix 100.64.2.0/24\nsite device-maker prefix 100.64.3.0/24\n"
+        "class remote-maintenance duration 2h lease 60s\n"
+        "group a sites core-hospital device-maker classes remote-maintenance\n";
 static const char hospital_text[] =
-	"sekisho site-policy 1\nsite core-hospital\nversion 9\n"
-	"host ct address 192.168.10.20 service 100.64.2.20\n"
-	"allow ct from device-maker/terminal to ct class remote-maintenance"
-	" protocol tcp port 104,11112 duration 1h\n";
+        "sekisho site-policy 1\nsite core-hospital\nversion 9\n"
+        "host ct address 192.168.10.20 service 100.64.2.20\n"
+        "allow ct from device-maker/terminal to ct class remote-maintenance"
+        " protocol tcp port 104,11112 duration 1h\n";
 static const char maker_text[] =
-	"sekisho site-policy 1\nsite device-maker\nversion 2\n"
-	"host terminal address 192.168.10.20 service 100.64.3.10\n"
-	"allow ct from terminal to core-hospital/ct class remote-maintenance"
-	" protocol tcp port 104,11112 duration 2h\n";
+        "sekisho site-policy 1\nsite device-maker\nversion 2\n"
+        "host terminal address 192.168.10.20 service 100.64.3.10\n"
+        "allow ct from terminal to core-hospital/ct class remote-maintenance"
+        " protocol tcp port 104,11112 duration 2h\n";
 
 struct fixture {
 	struct connection_machine *machine;
@@ -43,16 +43,16 @@ struct fixture {
 	enum certificate_state certificate;
 	unsigned ids;
 	struct connection_request request;
-	struct connection_row row;  /* the last one that was stored */
-	struct lease leases[2];     /* the last ones that were sent */
-	struct id id;               /* of the last answer */
+	struct connection_row row; /* the last one that was stored */
+	struct lease leases[2];    /* the last ones that were sent */
+	struct id id;              /* of the last answer */
 	char trace[2048];
 };
 
 static struct fixture f;
 
 static void facts(void *context, const struct policy_request *request, const struct grant *grant,
-	struct moment now, struct policy_facts *ret_facts)
+        struct moment now, struct policy_facts *ret_facts)
 {
 	struct policy_end_facts end = {
 		.device = CERTIFICATE_VALID,
@@ -83,10 +83,11 @@ static int end_of(void *context, const struct host_ref *ref, struct grant_end *r
 	memcpy(ret_end->site, ref->site, sizeof(ret_end->site));
 	memcpy(ret_end->host, ref->host, sizeof(ret_end->host));
 	snprintf(ret_end->gateway, sizeof(ret_end->gateway), "gw-%.40s", ref->site);
-	snprintf(ret_end->identity, sizeof(ret_end->identity), "gw-%.40s.sekisho.internal", ref->site);
+	snprintf(ret_end->identity, sizeof(ret_end->identity), "gw-%.40s.sekisho.internal",
+	        ref->site);
 	snprintf(ret_end->serial, sizeof(ret_end->serial), "0a0%d", maker);
 	return address_parse(maker ? "192.0.2.2" : "192.0.2.3", &ret_end->address) ||
-		address_parse(maker ? "100.64.3.10" : "100.64.2.20", &ret_end->service);
+	       address_parse(maker ? "100.64.3.10" : "100.64.2.20", &ret_end->service);
 }
 
 static struct id make_id(void *context, struct moment now)
@@ -160,11 +161,11 @@ static void setup(void)
 	f.certificate = CERTIFICATE_VALID;
 	f.request = (struct connection_request){
 		.policy = { .from = { "device-maker", "terminal" },
-			.to = { "core-hospital", "ct" },
-			.class = SERVICE_REMOTE_MAINTENANCE,
-			.protocol = PROTOCOL_TCP,
-			.port = 104,
-			.duration_sec = 600 },
+		        .to = { "core-hospital", "ct" },
+		        .class = SERVICE_REMOTE_MAINTENANCE,
+		        .protocol = PROTOCOL_TCP,
+		        .port = 104,
+		        .duration_sec = 600 },
 		.person = "suzuki",
 	};
 	begin();
@@ -197,17 +198,17 @@ static void bring_up(void)
 	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_UP, 2), "record:connection.up store:up");
 }
 
-/* --- tests ------------------------------------------------------------------------------------------------ */
+/* --- tests --------------------------------------------------------------- */
 
 TEST(grant_is_written_before_it_is_sent)
 {
 	setup();
 	CHECK_TEXT(ask(0), "record:connection.requested record:connection.granted store:granted "
-			   "answer:1 grant:m grant:h");
+	                   "answer:1 grant:m grant:h");
 	CHECK(f.row.grant.number == 1 && f.row.grant.epoch == 3 && f.row.grant.lease_sec == 60);
 	CHECK(f.row.grant.not_after - f.row.grant.not_before == 600 * SEC);
 	CHECK(f.row.grant.policy_provider == 4 && f.row.grant.policy_initiator == 2 &&
-		f.row.grant.policy_responder == 9);
+	        f.row.grant.policy_responder == 9);
 	CHECK_TEXT(report(MAKER, CONNECTION_REPORT_ARMED, 1), "");
 	CHECK(strstr(report(HOSPITAL, CONNECTION_REPORT_ARMED, 1), "go:m"));
 	CHECK(f.row.state == CONNECTION_GOING);
@@ -283,7 +284,7 @@ TEST(cut_is_repeated_until_both_have_closed)
 	CHECK_TEXT(report(MAKER, CONNECTION_REPORT_UP, 9), ""); /* an old report */
 	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_UP, 9), "cut:h");
 	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_CLOSED, 10),
-		"record:connection.closed store:closed");
+	        "record:connection.closed store:closed");
 	CHECK(connection_count(f.machine) == 0);
 	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_UP, 11), "cut:h"); /* not live here */
 	CHECK(connection_cut(f.machine, f.id.text, "operator", "x", at(12), &f.actions) == 1);
@@ -309,12 +310,12 @@ TEST(refused_grant_is_cut_at_both)
 	setup();
 	ask(0);
 	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_REFUSED, 1),
-		"record:connection.cut store:closing cut:m cut:h");
+	        "record:connection.cut store:closing cut:m cut:h");
 	CHECK_TEXT(f.row.by, HOSPITAL);
 	CHECK_TEXT(f.row.reason, "refused: because");
 	report(MAKER, CONNECTION_REPORT_CLOSED, 2);
 	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_CLOSED, 2),
-		"record:connection.closed store:closed");
+	        "record:connection.closed store:closed");
 	clean();
 }
 
@@ -438,9 +439,9 @@ TEST(many_connections_are_found_again)
 		struct connection_row row = f.row;
 
 		snprintf(row.grant.id.text, sizeof(row.grant.id.text), "01HF7Z9MB8000000000000%04u",
-			i + 1000);
+		        i + 1000);
 		snprintf(row.grant.initiator.gateway, sizeof(row.grant.initiator.gateway), "gw-%u",
-			i % 100);
+		        i % 100);
 		row.grant.number = 100 + i;
 		CHECK(connection_restore(f.machine, &row, at(0)) == 0);
 	}

@@ -21,26 +21,26 @@ static struct moment at(int64_t sec)
 	return (struct moment){ WALL + sec * SEC, MONO + sec * SEC };
 }
 
-/* --- the gateway under test: the hospital's, which has the CT scanner ------------------------------ */
+/* --- the gateway under test: the hospital's, which has the CT scanner ---- */
 
 static const char provider_text[] =
-	"sekisho provider-policy 1\nprovider regional-vpn\nversion 4\npool 100.64.0.0/10\n"
-	"site core-hospital prefix 100.64.2.0/24\nsite device-maker prefix 100.64.3.0/24\n"
-	"site clinic prefix 100.64.4.0/24\n"
-	"class remote-maintenance duration 12h lease 60s\nclass mail duration 1h\n"
-	"group a sites core-hospital device-maker clinic classes remote-maintenance mail\n";
+        "sekisho provider-policy 1\nprovider regional-vpn\nversion 4\npool 100.64.0.0/10\n"
+        "site core-hospital prefix 100.64.2.0/24\nsite device-maker prefix 100.64.3.0/24\n"
+        "site clinic prefix 100.64.4.0/24\n"
+        "class remote-maintenance duration 12h lease 60s\nclass mail duration 1h\n"
+        "group a sites core-hospital device-maker clinic classes remote-maintenance mail\n";
 static const char site_text[] =
-	"sekisho site-policy 1\nsite core-hospital\nversion 9\n"
-	"host ct address 192.168.10.20 service 100.64.2.20\n"
-	"host console address 192.168.10.30 service 100.64.2.30\n"
-	"allow ct from device-maker/terminal to ct class remote-maintenance"
-	" protocol tcp port 104,11112 duration 12h lease 60s\n"
-	"allow clinic from clinic/terminal to ct class remote-maintenance protocol tcp port 104"
-	" duration 12h\n";
+        "sekisho site-policy 1\nsite core-hospital\nversion 9\n"
+        "host ct address 192.168.10.20 service 100.64.2.20\n"
+        "host console address 192.168.10.30 service 100.64.2.30\n"
+        "allow ct from device-maker/terminal to ct class remote-maintenance"
+        " protocol tcp port 104,11112 duration 12h lease 60s\n"
+        "allow clinic from clinic/terminal to ct class remote-maintenance protocol tcp port 104"
+        " duration 12h\n";
 static const char closed_text[] =
-	"sekisho site-policy 1\nsite core-hospital\nversion 10\n"
-	"host ct address 192.168.10.20 service 100.64.2.20\n"
-	"allow ct from device-maker/terminal to ct class mail protocol tcp port 25\n";
+        "sekisho site-policy 1\nsite core-hospital\nversion 10\n"
+        "host ct address 192.168.10.20 service 100.64.2.20\n"
+        "allow ct from device-maker/terminal to ct class mail protocol tcp port 25\n";
 
 struct fixture {
 	struct tunnel_machine *machine;
@@ -57,7 +57,7 @@ struct fixture {
 static struct fixture f;
 
 static int open_seal(void *context, const char *provider, const char *typ, const char *sealed,
-	size_t count, int64_t wall_usec, struct buf *payload, struct err *err)
+        size_t count, int64_t wall_usec, struct buf *payload, struct err *err)
 {
 	size_t typ_count = strlen(typ);
 
@@ -108,9 +108,9 @@ static const char *take(void)
 			buf_add(&f.journal, action->record.bytes, action->record.count);
 			buf_add_text(&f.journal, "\n");
 			CHECK(json_parse(action->record.bytes, action->record.count, &root, NULL) ==
-				0);
+			        0);
 			reason = json_string_value(
-				json_object_get(json_object_get(root, "data"), "reason"));
+			        json_object_get(json_object_get(root, "data"), "reason"));
 			snprintf(f.reason, sizeof(f.reason), "%s", reason ? reason : "");
 		} else if (action->type == TUNNEL_REPORT) {
 			buf_add_format(&out, ":%s", tunnel_report_name(action->report));
@@ -184,9 +184,9 @@ static void setup(void)
 		.class = SERVICE_REMOTE_MAINTENANCE,
 		.person = "suzuki",
 		.initiator = { "device-maker", "gw-maker", "gw-maker.regional-vpn.sekisho.internal",
-			"0b01", address("192.0.2.2"), "terminal", address("100.64.3.10") },
+		        "0b01", address("192.0.2.2"), "terminal", address("100.64.3.10") },
 		.responder = { "core-hospital", "gw-core", "gw-core.regional-vpn.sekisho.internal",
-			"0a01", address("192.0.2.3"), "ct", address("100.64.2.20") },
+		        "0a01", address("192.0.2.3"), "ct", address("100.64.2.20") },
 		.ike = GRANT_RESPONDER,
 		.protocol = PROTOCOL_TCP,
 		.port = 104,
@@ -212,16 +212,19 @@ static const char *give(const struct grant *grant, int64_t sec)
 
 static const char *give_lease(uint64_t seq, int64_t issued_sec, uint32_t ttl_sec, int64_t sec)
 {
-	struct lease lease = { .grant = f.grant.id, .provider = "regional-vpn", .epoch = 3, .seq = seq,
-		.issued_at = WALL + issued_sec * SEC, .ttl_sec = ttl_sec };
+	struct lease lease = { .grant = f.grant.id,
+		.provider = "regional-vpn",
+		.epoch = 3,
+		.seq = seq,
+		.issued_at = WALL + issued_sec * SEC,
+		.ttl_sec = ttl_sec };
 	AUTO_BUF struct buf text = BUF(JWS_SMALL_BYTES_MAX);
 
 	buf_add_text(&text, "sekisho-lease");
 	lease_print(&lease, &text);
 	tunnel_lease(f.machine, buf_text(&text), text.count, at(sec), &f.actions);
-	return f.actions.count > 1 && f.actions.items[1].type == TUNNEL_LEASE_RENEW
-		? "renewed"
-		: take();
+	return f.actions.count > 1 && f.actions.items[1].type == TUNNEL_LEASE_RENEW ? "renewed"
+	                                                                            : take();
 }
 
 static const char child_name[] = "c64400214-6440030a";
@@ -233,7 +236,7 @@ static void bring_up(void)
 
 	give(&f.grant, 0);
 	tunnel_loaded(f.machine, 1, true, "", at(0), &f.actions);
-	CHECK_TEXT(take(), "report:armed record:connection.armed");
+	CHECK_TEXT(take(), "report:armed record:connection.armed record:connection.opening");
 	tunnel_go(f.machine, f.grant.id.text, at(0), &f.actions);
 	CHECK(f.actions.count == 1 && f.actions.items[0].type == TUNNEL_CHILD_INITIATE);
 	tag = f.actions.items[0].tag;
@@ -241,20 +244,20 @@ static void bring_up(void)
 	tunnel_initiated(f.machine, tag, true, "", at(1), &f.actions);
 	CHECK_TEXT(take(), "");
 	tunnel_child(f.machine, "gw-maker", child_name, true, at(1), &f.actions);
-	CHECK(f.actions.count == 2 && f.actions.items[1].ttl_msec == 60000);
-	CHECK_TEXT(take(), "record:connection.opening open");
+	CHECK(f.actions.count == 1 && f.actions.items[0].ttl_msec == 60000);
+	CHECK_TEXT(take(), "open"); /* what it opens is on disk since it was armed */
 	tunnel_opened(f.machine, f.grant.id.text, true, at(1), &f.actions);
 	CHECK_TEXT(take(), "record:connection.up report:up");
 }
 
-/* --- tests --------------------------------------------------------------------------------------------- */
+/* --- tests --------------------------------------------------------------- */
 
 TEST(opens_in_the_order_of_the_protocol)
 {
 	struct tunnel_view view;
 
 	setup();
-	CHECK_TEXT(give(&f.grant, 0), "record:epoch.raised record:grant.accepted load:1");
+	CHECK_TEXT(give(&f.grant, 0), "record:epoch.raised load:1 record:grant.accepted");
 	setup();
 	bring_up();
 	view = tunnel_at(f.machine, 0);
@@ -283,7 +286,7 @@ TEST(closes_filter_then_flows_then_sa)
 	bring_up();
 	tunnel_cut(f.machine, f.grant.id.text, "center", "pressed", at(2), &f.actions);
 	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
-			   "record:connection.closed report:closed");
+	                   "record:connection.closed report:closed");
 	tunnel_cut(f.machine, f.grant.id.text, "center", "pressed", at(3), &f.actions);
 	CHECK_TEXT(take(), "report:closed");
 	CHECK_TEXT(give(&f.grant, 4), "record:grant.refused report:refused");
@@ -301,7 +304,7 @@ TEST(shared_child_outlives_one_of_its_grants)
 	second.port = 11112;
 	second.number = 4712;
 	second.id.text[25] = '2';
-	CHECK_TEXT(give(&second, 2), "record:grant.accepted load:1");
+	CHECK_TEXT(give(&second, 2), "load:1 record:grant.accepted");
 	tunnel_loaded(f.machine, 3, true, "", at(2), &f.actions);
 	/* The SA is there: it opens at once. */
 	CHECK_TEXT(take(), "report:armed record:connection.armed record:connection.opening open");
@@ -309,10 +312,10 @@ TEST(shared_child_outlives_one_of_its_grants)
 	take();
 	tunnel_cut(f.machine, f.grant.id.text, "local", "pressed", at(3), &f.actions);
 	CHECK_TEXT(take(),
-		"record:connection.cut close forget record:connection.closed report:closed");
+	        "record:connection.cut close forget record:connection.closed report:closed");
 	tunnel_cut(f.machine, second.id.text, "local", "pressed", at(3), &f.actions);
 	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
-			   "record:connection.closed report:closed");
+	                   "record:connection.closed report:closed");
 	clean();
 }
 
@@ -347,10 +350,12 @@ TEST(refuses_with_a_distinct_reason_each)
 			snprintf(grant.provider, sizeof(grant.provider), "other");
 			break;
 		case 1:
-			snprintf(grant.responder.identity, sizeof(grant.responder.identity), "gw-other.regional-vpn.sekisho.internal");
+			snprintf(grant.responder.identity, sizeof(grant.responder.identity),
+			        "gw-other.regional-vpn.sekisho.internal");
 			break;
 		case 2:
-			snprintf(grant.responder.gateway, sizeof(grant.responder.gateway), "gw-second");
+			snprintf(grant.responder.gateway, sizeof(grant.responder.gateway),
+			        "gw-second");
 			break;
 		case 3:
 			snprintf(grant.responder.serial, sizeof(grant.responder.serial), "0a02");
@@ -428,7 +433,8 @@ TEST(numbers_keys_and_peers_are_not_shared)
 	CHECK_TEXT(give(&other, 2), "record:grant.refused report:refused");
 	CHECK(strstr(f.reason, "same hosts, protocol and port"));
 	other.port = 11112;
-	snprintf(other.initiator.identity, sizeof(other.initiator.identity), "gw-false.regional-vpn.sekisho.internal");
+	snprintf(other.initiator.identity, sizeof(other.initiator.identity),
+	        "gw-false.regional-vpn.sekisho.internal");
 	CHECK_TEXT(give(&other, 2), "record:grant.refused report:refused");
 	CHECK(strstr(f.reason, "another identity"));
 	snprintf(other.initiator.gateway, sizeof(other.initiator.gateway), "gw-false");
@@ -469,7 +475,7 @@ TEST(lease_is_renewed_for_what_is_left_of_it)
 	CHECK_TEXT(give_lease(4, 82, 60, 82), "record:lease.refused"); /* it has run out */
 	tunnel_tick(f.machine, at(82), &f.actions);
 	CHECK_TEXT(take(), "record:lease.expired close forget terminate-peer unload "
-			   "record:connection.closed report:closed");
+	                   "record:connection.closed report:closed");
 	clean();
 }
 
@@ -494,7 +500,7 @@ TEST(wall_clock_does_not_make_a_grant_longer)
 	take();
 	tunnel_tick(f.machine, back, &f.actions);
 	CHECK_TEXT(take(), "record:connection.expired close forget terminate-peer unload "
-			   "record:connection.closed report:closed");
+	                   "record:connection.closed report:closed");
 	clean();
 }
 
@@ -516,7 +522,7 @@ TEST(restart_adopts_what_runs_and_removes_what_nobody_knows)
 	CHECK(tunnel_at(f.machine, 0).state == TUNNEL_NONE);
 	tunnel_reconcile(f.machine, &found, at(30), &f.actions);
 	CHECK_TEXT(take(), "record:gateway.repaired close forget record:gateway.repaired "
-			   "terminate-peer unload report:armed report:up load:1");
+	                   "terminate-peer unload report:armed report:up load:1");
 	CHECK(tunnel_at(f.machine, 0).state == TUNNEL_UP);
 	CHECK(tunnel_at(f.machine, 0).lease_end_usec == MONO + 60 * SEC);
 	clean();
@@ -531,7 +537,7 @@ TEST(restart_closes_what_ran_out)
 	take();
 	found_nothing(90);
 	CHECK_TEXT(take(), "record:lease.expired close forget terminate-peer unload "
-			   "record:connection.closed report:closed");
+	                   "record:connection.closed report:closed");
 	clean();
 }
 
@@ -560,7 +566,7 @@ TEST(reboot_closes_everything)
 	tunnel_machine_free(f.machine);
 	begin("boot-2", 5);
 	CHECK_TEXT(take(), "load:1 record:connection.cut close forget terminate-peer unload "
-			   "record:connection.closed report:closed");
+	                   "record:connection.closed report:closed");
 	CHECK(tunnel_count(f.machine) == 0);
 	found_nothing(5);
 	CHECK_TEXT(give(&f.grant, 6), "record:grant.refused report:refused");
@@ -581,7 +587,7 @@ TEST(interrupted_end_is_finished_after_a_restart)
 	tunnel_machine_free(f.machine);
 	begin("boot-1", 3);
 	CHECK_TEXT(take(),
-		"load:1 close forget terminate-peer unload record:connection.closed report:closed");
+	        "load:1 close forget terminate-peer unload record:connection.closed report:closed");
 	clean();
 }
 
@@ -591,7 +597,7 @@ TEST(epoch_never_goes_back)
 	bring_up();
 	tunnel_epoch(f.machine, 7, at(2), &f.actions);
 	CHECK_TEXT(take(), "record:epoch.raised record:connection.cut close forget terminate-peer "
-			   "unload record:connection.closed report:closed");
+	                   "unload record:connection.closed report:closed");
 	tunnel_epoch(f.machine, 6, at(2), &f.actions);
 	CHECK_TEXT(take(), "record:request.refused");
 	tunnel_machine_free(f.machine);
@@ -625,7 +631,7 @@ TEST(charon_gone_and_back)
 	CHECK_TEXT(take(), "load:1");
 	tunnel_cut_all(f.machine, "local", "pressed", at(8), &f.actions);
 	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
-			   "record:connection.closed report:closed");
+	                   "record:connection.closed report:closed");
 	clean();
 }
 
@@ -647,7 +653,7 @@ TEST(policy_and_trust_end_live_connections)
 	bring_up();
 	tunnel_policy_set(f.machine, f.provider, f.closed, at(2), &f.actions);
 	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
-			   "record:connection.closed report:closed");
+	                   "record:connection.closed report:closed");
 	setup();
 	bring_up();
 	tunnel_trust_changed(f.machine, at(2), &f.actions);
@@ -655,7 +661,7 @@ TEST(policy_and_trust_end_live_connections)
 	f.untrusted = true;
 	tunnel_trust_changed(f.machine, at(2), &f.actions);
 	CHECK_TEXT(take(), "record:connection.cut close forget terminate-peer unload "
-			   "record:connection.closed report:closed");
+	                   "record:connection.closed report:closed");
 	clean();
 }
 
@@ -669,7 +675,7 @@ TEST(never_up_is_given_up)
 	CHECK_TEXT(take(), "load:1");
 	tunnel_tick(f.machine, at(60), &f.actions);
 	CHECK_TEXT(take(), "record:connection.cut terminate-peer unload record:connection.closed "
-			   "report:closed");
+	                   "report:closed");
 	CHECK_TEXT(f.reason, "not up within 60 s: no such token");
 	clean();
 }
