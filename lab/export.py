@@ -13,7 +13,7 @@ from lab.world import REPOSITORY, LabError, wait_for
 
 def ledger_fetch(stage, directory):
     """Fetches what the newest checkpoint covers; waits until that is everything there is now."""
-    newest = stage.center.api("GET", "/status")["leaves"]
+    newest = json.loads(stage.center.public("GET", "/health")[1])["records"]
     wait_for(lambda: checkpoint_size(stage) >= newest, 10, "a checkpoint covers the ledger", 0.05)
     stage.sekisho("ledger", "fetch", str(directory))
     return directory

@@ -114,6 +114,13 @@ class Gateway:
         except LabError:
             return ""
 
+    def state_text(self):
+        """What the gateway says of its link, "" while it does not answer."""
+        try:
+            return self.status().get("state_text", "")
+        except LabError:
+            return ""
+
     def wait_state(self, state, timeout=30):
         wait_for(lambda: self.state() == state, timeout, f"gateway {self.site} is {state}", 0.05)
 

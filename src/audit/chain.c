@@ -37,23 +37,28 @@ int chain_link_parse(const void *bytes, size_t count, struct chain_link *ret_lin
 }
 
 int chain_accept(struct chain *chain, const void *link, size_t count, struct chain_link *ret_link,
-	struct err *err)
+        struct err *err)
 {
 	if (chain_link_parse(link, count, ret_link) != 0) {
-		return err_set(err, CHAIN_MALFORMED, "a journal link has %zu bytes; it must have %d to %d", count,
-			CHAIN_LINK_HEAD_BYTES + 1, CHAIN_LINK_BYTES_MAX);
+		return err_set(err, CHAIN_MALFORMED,
+		        "a journal link has %zu bytes; it must have %d to %d", count,
+		        CHAIN_LINK_HEAD_BYTES + 1, CHAIN_LINK_BYTES_MAX);
 	}
 	if (ret_link->seq <= chain->count) {
-		return err_set(err, CHAIN_AGAIN, "journal link %" PRIu64 " was here before; the next one is %" PRIu64,
-			ret_link->seq, chain->count + 1);
+		return err_set(err, CHAIN_AGAIN,
+		        "journal link %" PRIu64 " was here before; the next one is %" PRIu64,
+		        ret_link->seq, chain->count + 1);
 	}
 	if (ret_link->seq != chain->count + 1) {
-		return err_set(err, CHAIN_GAP, "journal links %" PRIu64 " to %" PRIu64 " are missing",
-			chain->count + 1, ret_link->seq - 1);
+		return err_set(err, CHAIN_GAP,
+		        "journal links %" PRIu64 " to %" PRIu64 " are missing", chain->count + 1,
+		        ret_link->seq - 1);
 	}
 	if (!hash_equal(&ret_link->before, &chain->head)) {
-		return err_set(err, CHAIN_FORK, "journal link %" PRIu64 " does not follow from link %" PRIu64
-			": the journal was altered or has two histories", ret_link->seq, chain->count);
+		return err_set(err, CHAIN_FORK,
+		        "journal link %" PRIu64 " does not follow from link %" PRIu64
+		        ": the journal was altered or has two histories",
+		        ret_link->seq, chain->count);
 	}
 	chain->head = hash_of(link, count);
 	chain->count++;
@@ -105,7 +110,8 @@ static size_t frame_at(const struct chain_reader *reader, size_t at, struct chai
 		return 0;
 	}
 	hash = frame_hash(length, link, count);
-	return memcmp(hash.bytes, check, FRAME_CHECK_BYTES) == 0 ? CHAIN_FRAME_HEAD_BYTES + count : 0;
+	return memcmp(hash.bytes, check, FRAME_CHECK_BYTES) == 0 ? CHAIN_FRAME_HEAD_BYTES + count
+	                                                         : 0;
 }
 
 /* The next offset behind `at` where a whole frame starts, or 0. */
@@ -113,7 +119,7 @@ static size_t find_frame(const struct chain_reader *reader, size_t at, struct ch
 {
 	while (++at < reader->count) {
 		const uint8_t *found =
-			memchr(reader->bytes + at, frame_start[0], reader->count - at);
+		        memchr(reader->bytes + at, frame_start[0], reader->count - at);
 
 		if (!found) {
 			return 0;
@@ -135,29 +141,32 @@ static int read_damage(struct chain_reader *reader, struct err *err)
 	reader->damage_start = reader->at;
 	reader->damage_first_seq = reader->chain.count + 1;
 	if (end == 0 && reader->chain.count >= reader->durable_count) {
-		return err_set(err, CHAIN_TORN, "the last %zu bytes, from offset %zu on, were not written whole",
-			reader->count - reader->at, reader->at);
+		return err_set(err, CHAIN_TORN,
+		        "the last %zu bytes, from offset %zu on, were not written whole",
+		        reader->count - reader->at, reader->at);
 	}
 	if (end == 0) {
 		reader->damage_end = reader->count;
 		reader->damage_last_seq = reader->durable_count;
 		reader->at = reader->count;
 		return err_set(err, CHAIN_DAMAGED,
-			"bytes %zu to %zu are damaged: links %" PRIu64 " to %" PRIu64
-			" were durable and are lost",
-			reader->damage_start, reader->damage_end, reader->damage_first_seq,
-			reader->damage_last_seq);
+		        "bytes %zu to %zu are damaged: links %" PRIu64 " to %" PRIu64
+		        " were durable and are lost",
+		        reader->damage_start, reader->damage_end, reader->damage_first_seq,
+		        reader->damage_last_seq);
 	}
 	reader->damage_end = end;
-	reader->damage_last_seq = next.seq > reader->chain.count ? next.seq - 1 : reader->chain.count;
+	reader->damage_last_seq =
+	        next.seq > reader->chain.count ? next.seq - 1 : reader->chain.count;
 	reader->at = end;
 	if (next.seq > reader->chain.count + 1) {
 		/* What the next link says of the one before is all that is left of it. */
 		reader->chain = (struct chain){ .count = next.seq - 1, .head = next.before };
 	}
 	return err_set(err, CHAIN_DAMAGED,
-		"bytes %zu to %zu are damaged: links %" PRIu64 " to %" PRIu64 " are lost",
-		reader->damage_start, reader->damage_end, reader->damage_first_seq, reader->damage_last_seq);
+	        "bytes %zu to %zu are damaged: links %" PRIu64 " to %" PRIu64 " are lost",
+	        reader->damage_start, reader->damage_end, reader->damage_first_seq,
+	        reader->damage_last_seq);
 }
 
 static int read_end(struct chain_reader *reader, struct err *err)
@@ -170,8 +179,8 @@ static int read_end(struct chain_reader *reader, struct err *err)
 	reader->damage_last_seq = reader->durable_count;
 	reader->durable_count = 0; /* said once */
 	return err_set(err, CHAIN_DAMAGED,
-		"the journal ends with link %" PRIu64 ", but links up to %" PRIu64 " were durable",
-		reader->chain.count, reader->damage_last_seq);
+	        "the journal ends with link %" PRIu64 ", but links up to %" PRIu64 " were durable",
+	        reader->chain.count, reader->damage_last_seq);
 }
 
 int chain_read(struct chain_reader *reader, struct chain_link *ret_link, struct err *err)
@@ -204,7 +213,7 @@ int chain_read(struct chain_reader *reader, struct chain_link *ret_link, struct 
 	reader->damage_first_seq = before.count;
 	reader->damage_last_seq = ret_link->seq;
 	return err_set(err, CHAIN_BROKEN,
-		"link %" PRIu64 " at offset %zu does not follow from link %" PRIu64
-		": one of them was altered, removed or put in",
-		ret_link->seq, start, before.count);
+	        "link %" PRIu64 " at offset %zu does not follow from link %" PRIu64
+	        ": one of them was altered, removed or put in",
+	        ret_link->seq, start, before.count);
 }

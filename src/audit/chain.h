@@ -2,7 +2,8 @@
  * The hash chain of a gateway's journal, and how it lies in a file.
  *
  *     link:  seq u64 | SHA-256 of the link before (zeros for seq 1) | record
- *     frame: ff 'S' 'J' '1' | bytes of the link u32 | first 8 bytes of SHA-256(length || link) | link
+ *     frame: ff 'S' 'J' '1' | bytes of the link u32 | first 8 bytes of SHA-256(length || link) |
+ * link
  *
  * The chain makes gaps, forks and changes visible to whoever knows an older head. The frame tells a
  * tail torn by a power cut (cut off, work goes on) from damage in the middle (evidence is lost:
@@ -50,7 +51,7 @@ enum {
 
 /* What the center does with each link of a segment: moves the chain on only if the link follows. */
 int chain_accept(struct chain *chain, const void *link, size_t count, struct chain_link *ret_link,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 /* Appends the frame of a link. */
 void chain_frame(const void *link, size_t count, struct buf *out);
@@ -64,7 +65,8 @@ struct chain_reader {
 	/* How many links are known to have been durable (acknowledged by the center, or synced): if
 	 * fewer are found, the tail is not torn but lost. 0 when nothing is known. */
 	uint64_t durable_count;
-	/* After CHAIN_DAMAGED and CHAIN_BROKEN: which bytes, and which links are lost or in doubt. */
+	/* After CHAIN_DAMAGED and CHAIN_BROKEN: which bytes, and which links are lost or in doubt.
+	 */
 	size_t damage_start, damage_end;
 	uint64_t damage_first_seq, damage_last_seq;
 };
@@ -74,7 +76,8 @@ enum {
 	CHAIN_END = 1, /* everything was read */
 	CHAIN_TORN,    /* what follows `at` was never written whole: cut the file there and go on */
 	CHAIN_DAMAGED, /* bytes were changed or lost, see damage_*; reading may go on behind them */
-	CHAIN_BROKEN,  /* a whole link that does not follow the one before; reading may go on from it */
+	CHAIN_BROKEN, /* a whole link that does not follow the one before; reading may go on from it
+	               */
 };
 
 /* The next link. For CHAIN_BROKEN `ret_link` is filled as well. */

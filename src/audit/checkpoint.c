@@ -26,8 +26,7 @@ static const char *take_line(const char **at, const char *end, size_t *ret_count
 	return line;
 }
 
-int checkpoint_parse(
-	const struct note *note, struct checkpoint *ret_checkpoint, struct err *err)
+int checkpoint_parse(const struct note *note, struct checkpoint *ret_checkpoint, struct err *err)
 {
 	AUTO_BUF struct buf root = BUF(HASH_BYTES);
 	const char *at = (const char *)note->text, *end = at + note->text_bytes, *line;
@@ -37,21 +36,25 @@ int checkpoint_parse(
 
 	line = take_line(&at, end, &count);
 	if (!line || count == 0 || count > NOTE_NAME_BYTES_MAX) {
-		return err_set(err, 1, "not a checkpoint: the first line is to be the origin of the log");
+		return err_set(
+		        err, 1, "not a checkpoint: the first line is to be the origin of the log");
 	}
 	memcpy(checkpoint.origin, line, count);
 	line = take_line(&at, end, &count);
 	if (!line || count >= sizeof(size)) {
-		return err_set(err, 1, "not a checkpoint: the second line is to be the number of entries");
+		return err_set(
+		        err, 1, "not a checkpoint: the second line is to be the number of entries");
 	}
 	memcpy(size, line, count);
 	size[count] = '\0';
 	if (unsigned_parse(size, INT64_MAX, &checkpoint.head.size) != 0) {
-		return err_set(err, 1, "not a checkpoint: the second line is to be the number of entries");
+		return err_set(
+		        err, 1, "not a checkpoint: the second line is to be the number of entries");
 	}
 	line = take_line(&at, end, &count);
 	if (!line || base64_parse(line, count, &root) != 0 || root.count != HASH_BYTES) {
-		return err_set(err, 1, "not a checkpoint: the third line is to be the root hash in base64");
+		return err_set(err, 1,
+		        "not a checkpoint: the third line is to be the root hash in base64");
 	}
 	memcpy(checkpoint.head.root.bytes, root.bytes, HASH_BYTES);
 	while ((line = take_line(&at, end, &count))) {
@@ -64,7 +67,7 @@ int checkpoint_parse(
 }
 
 int checkpoint_sign(const struct merkle_head *head, const struct note_signer *signer,
-	struct buf *out, struct err *err)
+        struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf text = BUF(NOTE_BYTES_MAX);
 	struct checkpoint checkpoint = { .head = *head };
@@ -77,32 +80,35 @@ int checkpoint_sign(const struct merkle_head *head, const struct note_signer *si
 }
 
 int checkpoint_open(const void *bytes, size_t count, const struct note_key *key,
-	struct checkpoint *ret_checkpoint, struct err *err)
+        struct checkpoint *ret_checkpoint, struct err *err)
 {
 	struct note note;
 
 	if (note_parse(bytes, count, &note, err) != 0 ||
-		checkpoint_parse(&note, ret_checkpoint, err) != 0) {
+	        checkpoint_parse(&note, ret_checkpoint, err) != 0) {
 		return CHECKPOINT_MALFORMED;
 	}
 	if (strcmp(ret_checkpoint->origin, key->name) != 0) {
-		return err_set(err, CHECKPOINT_ORIGIN, "the checkpoint is of the log %s and the key of %s",
-			ret_checkpoint->origin, key->name);
+		return err_set(err, CHECKPOINT_ORIGIN,
+		        "the checkpoint is of the log %s and the key of %s", ret_checkpoint->origin,
+		        key->name);
 	}
 	switch (note_check(&note, key, NULL)) {
 	case 0:
 		return 0;
 	case NOTE_UNSIGNED:
-		return err_set(err, CHECKPOINT_UNSIGNED, "the checkpoint has no signature by the key %s+%08" PRIx32,
-			key->name, key->id);
+		return err_set(err, CHECKPOINT_UNSIGNED,
+		        "the checkpoint has no signature by the key %s+%08" PRIx32, key->name,
+		        key->id);
 	default:
 		return err_set(err, CHECKPOINT_FORGED,
-			"the checkpoint's signature is wrong: it was changed, or not signed by %s", key->name);
+		        "the checkpoint's signature is wrong: it was changed, or not signed by %s",
+		        key->name);
 	}
 }
 
 size_t checkpoint_cosigners(
-	const void *bytes, size_t count, const struct note_key *keys, size_t key_count)
+        const void *bytes, size_t count, const struct note_key *keys, size_t key_count)
 {
 	struct note note;
 	size_t cosigners = 0;
@@ -111,7 +117,8 @@ size_t checkpoint_cosigners(
 		return 0;
 	}
 	for (size_t i = 0; i < key_count; i++) {
-		cosigners += keys[i].type == NOTE_COSIGNATURE && note_check(&note, &keys[i], NULL) == 0;
+		cosigners +=
+		        keys[i].type == NOTE_COSIGNATURE && note_check(&note, &keys[i], NULL) == 0;
 	}
 	return cosigners;
 }

@@ -22,12 +22,12 @@ struct checkpoint {
 void checkpoint_print(const struct checkpoint *checkpoint, struct buf *out);
 
 /* Reads the text of a note. Outcome 1: not a checkpoint. */
-int checkpoint_parse(const struct note *note, struct checkpoint *ret_checkpoint, struct err *err)
-	must_use;
+int checkpoint_parse(
+        const struct note *note, struct checkpoint *ret_checkpoint, struct err *err) must_use;
 
 /* Makes and signs the note for a head; the origin is the signer's name. */
 int checkpoint_sign(const struct merkle_head *head, const struct note_signer *signer,
-	struct buf *out, struct err *err) must_use;
+        struct buf *out, struct err *err) must_use;
 
 /* The outcomes of checkpoint_open(). */
 enum {
@@ -40,9 +40,9 @@ enum {
 /* Parses a note and checks origin and signature. `ret_checkpoint` is filled for every outcome but
  * CHECKPOINT_MALFORMED, to be shown, not to be believed. */
 int checkpoint_open(const void *bytes, size_t count, const struct note_key *key,
-	struct checkpoint *ret_checkpoint, struct err *err) must_use;
+        struct checkpoint *ret_checkpoint, struct err *err) must_use;
 
 /* How many of the cosigners' keys have signed the note (forged ones do not count). A quorum of them
  * is what keeps a log from showing two histories. */
-size_t checkpoint_cosigners(const void *bytes, size_t count, const struct note_key *keys,
-	size_t key_count);
+size_t checkpoint_cosigners(
+        const void *bytes, size_t count, const struct note_key *keys, size_t key_count);

@@ -10,7 +10,7 @@
 #include "base/file.h"
 
 static int write_bundle(const struct export_source *source, const struct export_sink *sink,
-	const struct tile *tile, struct err *err)
+        const struct tile *tile, struct err *err)
 {
 	AUTO_BUF struct buf bundle = BUF(BUNDLE_BYTES_MAX);
 	AUTO_BUF struct buf entry = BUF(LEDGER_RECORD_BYTES_MAX);
@@ -25,15 +25,16 @@ static int write_bundle(const struct export_source *source, const struct export_
 			return FAULT(r);
 		}
 		if (entry.overflowed || bundle_add(&bundle, entry.bytes, entry.count) != 0) {
-			return FAULT(err_set(err, -EMSGSIZE, "entry %llu is empty or longer than %d bytes",
-				(unsigned long long)index, LEDGER_RECORD_BYTES_MAX));
+			return FAULT(err_set(err, -EMSGSIZE,
+			        "entry %llu is empty or longer than %d bytes",
+			        (unsigned long long)index, LEDGER_RECORD_BYTES_MAX));
 		}
 	}
 	return sink->write(sink->context, tile_path(tile).text, bundle.bytes, bundle.count, err);
 }
 
 static int write_tile(const struct export_source *source, const struct export_sink *sink,
-	const struct tile *tile, struct err *err)
+        const struct tile *tile, struct err *err)
 {
 	AUTO_BUF struct buf bytes = BUF(TILE_BYTES_MAX);
 	int r = tile_build(source->store, tile, &bytes, err);
@@ -45,7 +46,7 @@ static int write_tile(const struct export_source *source, const struct export_si
 }
 
 static int write_level(const struct export_source *source, const struct export_sink *sink,
-	uint64_t size, unsigned level, const struct export_progress *progress, struct err *err)
+        uint64_t size, unsigned level, const struct export_progress *progress, struct err *err)
 {
 	struct tile tile = { .level = level };
 
@@ -61,21 +62,22 @@ static int write_level(const struct export_source *source, const struct export_s
 			return FAULT(r);
 		}
 		if (progress && level == 0) {
-			progress->step(progress->context, tile.index * TILE_WIDTH + tile.width, size);
+			progress->step(
+			        progress->context, tile.index * TILE_WIDTH + tile.width, size);
 		}
 	}
 	return 0;
 }
 
 int export_write(const struct export_source *source, const struct export_sink *sink,
-	const struct export_progress *progress, struct err *err)
+        const struct export_progress *progress, struct err *err)
 {
 	struct checkpoint checkpoint;
 	struct note note;
 	int r;
 
 	if (note_parse(source->checkpoint, source->checkpoint_bytes, &note, err) != 0 ||
-		checkpoint_parse(&note, &checkpoint, err) != 0) {
+	        checkpoint_parse(&note, &checkpoint, err) != 0) {
 		return 1;
 	}
 	for (unsigned level = 0; level < TILE_LEVELS; level++) {
@@ -85,11 +87,11 @@ int export_write(const struct export_source *source, const struct export_sink *s
 		}
 	}
 	return sink->write(
-		sink->context, "checkpoint", source->checkpoint, source->checkpoint_bytes, err);
+	        sink->context, "checkpoint", source->checkpoint, source->checkpoint_bytes, err);
 }
 
 static int directory_write(
-	void *context, const char *path, const void *bytes, size_t count, struct err *err)
+        void *context, const char *path, const void *bytes, size_t count, struct err *err)
 {
 	AUTO_STRING char *whole = mem_format("%s/%s", (const char *)context, path);
 	char *slash = strrchr(whole, '/');
@@ -117,7 +119,7 @@ static int directory_write(
 }
 
 int export_write_directory(const struct export_source *source, const char *directory,
-	const struct export_progress *progress, struct err *err)
+        const struct export_progress *progress, struct err *err)
 {
 	struct export_sink sink = { .write = directory_write, .context = (void *)directory };
 	int r = export_write(source, &sink, progress, err);

@@ -27,7 +27,8 @@ struct export_reader {
 };
 
 struct export_sink {
-	int (*write)(void *context, const char *path, const void *bytes, size_t count, struct err *err);
+	int (*write)(
+	        void *context, const char *path, const void *bytes, size_t count, struct err *err);
 	void *context;
 };
 
@@ -44,11 +45,11 @@ struct export_source {
 /* Writes every file, the checkpoint last: an export that was broken off has none.
  * Outcome 1: the checkpoint is not one. */
 int export_write(const struct export_source *source, const struct export_sink *sink,
-	const struct export_progress *progress, struct err *err) must_use;
+        const struct export_progress *progress, struct err *err) must_use;
 
 /* The same into a directory, which is made; synced at the end. */
 int export_write_directory(const struct export_source *source, const char *directory,
-	const struct export_progress *progress, struct err *err) must_use;
+        const struct export_progress *progress, struct err *err) must_use;
 
 /* Reads from a directory; the path is borrowed. */
 struct export_reader export_directory(const char *directory);

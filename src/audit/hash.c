@@ -6,8 +6,8 @@
 #include "base/err.h"
 
 /* One context for the whole process: looking the algorithm up again for every hash, which is what
- * EVP_Digest() does, takes longer than hashing a record (L9: 200,000 records a second). There are no
- * threads, and no hash is left half done between two calls. */
+ * EVP_Digest() does, takes longer than hashing a record (L9: 200,000 records a second). There are
+ * no threads, and no hash is left half done between two calls. */
 static EVP_MD_CTX *hash_context(void)
 {
 	static EVP_MD_CTX *context;

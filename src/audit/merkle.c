@@ -7,8 +7,8 @@ static bool has_level(uint64_t size, unsigned level)
 	return size >> level & 1;
 }
 
-int merkle_open(
-	const struct merkle_store *store, uint64_t size, struct merkle_tree *ret_tree, struct err *err)
+int merkle_open(const struct merkle_store *store, uint64_t size, struct merkle_tree *ret_tree,
+        struct err *err)
 {
 	struct merkle_tree tree = { .size = size };
 	uint64_t at = size;
@@ -31,7 +31,7 @@ int merkle_open(
 }
 
 int merkle_append(struct merkle_tree *tree, const struct merkle_store *store,
-	const struct hash *leaf, struct err *err)
+        const struct hash *leaf, struct err *err)
 {
 	uint64_t index = tree->size;
 	struct hash hash = *leaf;
@@ -88,7 +88,7 @@ struct hash merkle_root(const struct merkle_tree *tree)
 }
 
 int merkle_root_at(
-	const struct merkle_store *store, uint64_t size, struct hash *ret_root, struct err *err)
+        const struct merkle_store *store, uint64_t size, struct hash *ret_root, struct err *err)
 {
 	struct merkle_tree tree;
 	int r = merkle_open(store, size, &tree, err);
@@ -100,10 +100,10 @@ int merkle_root_at(
 	return 0;
 }
 
-/* MTH(D[start:start+count]). `start` is a multiple of a power of two that is at least `count`, as in
- * every range that the RFC's recursions make. */
+/* MTH(D[start:start+count]). `start` is a multiple of a power of two that is at least `count`, as
+ * in every range that the RFC's recursions make. */
 static int range_hash(const struct merkle_store *store, uint64_t start, uint64_t count,
-	struct hash *ret_hash, struct err *err)
+        struct hash *ret_hash, struct err *err)
 {
 	uint64_t at = start + count;
 	bool have = false;
@@ -133,7 +133,7 @@ static uint64_t split_of(uint64_t count)
 }
 
 static int proof_add(struct merkle_proof *proof, const struct merkle_store *store, uint64_t start,
-	uint64_t count, struct err *err)
+        uint64_t count, struct err *err)
 {
 	assert_always(proof->count < MERKLE_PROOF_COUNT_MAX);
 	return range_hash(store, start, count, &proof->hashes[proof->count++], err);
@@ -151,14 +151,14 @@ static void proof_reverse(struct merkle_proof *proof)
 }
 
 int merkle_prove_inclusion(const struct merkle_store *store, uint64_t index, uint64_t size,
-	struct merkle_proof *ret_proof, struct err *err)
+        struct merkle_proof *ret_proof, struct err *err)
 {
 	uint64_t start = 0, count = size;
 
 	ret_proof->count = 0;
 	if (index >= size || size > INT64_MAX) {
 		return err_set(err, 1, "there is no entry %llu in a ledger of %llu entries",
-			(unsigned long long)index, (unsigned long long)size);
+		        (unsigned long long)index, (unsigned long long)size);
 	}
 	while (count > 1) {
 		uint64_t split = split_of(count);
@@ -181,7 +181,7 @@ int merkle_prove_inclusion(const struct merkle_store *store, uint64_t index, uin
 }
 
 int merkle_prove_consistency(const struct merkle_store *store, uint64_t first, uint64_t second,
-	struct merkle_proof *ret_proof, struct err *err)
+        struct merkle_proof *ret_proof, struct err *err)
 {
 	uint64_t start = 0, count = second;
 	bool known = true; /* the verifier has the hash of D[start:first]: it is its own root */
@@ -189,8 +189,9 @@ int merkle_prove_consistency(const struct merkle_store *store, uint64_t first, u
 
 	ret_proof->count = 0;
 	if (first > second || second > INT64_MAX) {
-		return err_set(err, 1, "a ledger of %llu entries is not the beginning of one of %llu",
-			(unsigned long long)first, (unsigned long long)second);
+		return err_set(err, 1,
+		        "a ledger of %llu entries is not the beginning of one of %llu",
+		        (unsigned long long)first, (unsigned long long)second);
 	}
 	if (first == 0) {
 		return 0;
@@ -228,7 +229,7 @@ static void skip_lonely(uint64_t *node, uint64_t *last)
 }
 
 bool merkle_check_inclusion(const struct hash *leaf, uint64_t index, uint64_t size,
-	const struct hash *root, const struct merkle_proof *proof)
+        const struct hash *root, const struct merkle_proof *proof)
 {
 	uint64_t node = index, last = size - 1;
 	struct hash hash = *leaf;
@@ -253,7 +254,7 @@ bool merkle_check_inclusion(const struct hash *leaf, uint64_t index, uint64_t si
 }
 
 bool merkle_check_consistency(const struct merkle_head *first, const struct merkle_head *second,
-	const struct merkle_proof *proof)
+        const struct merkle_proof *proof)
 {
 	uint64_t node = first->size - 1, last = second->size - 1;
 	struct hash empty = hash_of("", 0), first_hash, second_hash;
@@ -295,5 +296,5 @@ bool merkle_check_consistency(const struct merkle_head *first, const struct merk
 		last >>= 1;
 	}
 	return last == 0 && hash_equal(&first_hash, &first->root) &&
-		hash_equal(&second_hash, &second->root);
+	       hash_equal(&second_hash, &second->root);
 }

@@ -24,9 +24,9 @@
  * as well. `context` is handed through. */
 struct merkle_store {
 	int (*get)(void *context, unsigned level, uint64_t index, struct hash *ret_hash,
-		struct err *err);
+	        struct err *err);
 	int (*put)(void *context, unsigned level, uint64_t index, const struct hash *hash,
-		struct err *err);
+	        struct err *err);
 	void *context;
 };
 
@@ -39,12 +39,12 @@ struct merkle_tree {
 
 /* Reads the peaks of a tree of `size` leaves. */
 int merkle_open(const struct merkle_store *store, uint64_t size, struct merkle_tree *ret_tree,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
-/* Appends one leaf hash. `store` may be NULL when only roots are wanted. The tree is unchanged after
- * a fault; nodes already put are then put again by the next attempt. */
+/* Appends one leaf hash. `store` may be NULL when only roots are wanted. The tree is unchanged
+ * after a fault; nodes already put are then put again by the next attempt. */
 int merkle_append(struct merkle_tree *tree, const struct merkle_store *store,
-	const struct hash *leaf, struct err *err) must_use;
+        const struct hash *leaf, struct err *err) must_use;
 
 /* The same in memory only; cannot fail. */
 void merkle_add(struct merkle_tree *tree, const struct hash *leaf);
@@ -57,7 +57,7 @@ struct hash merkle_root(const struct merkle_tree *tree);
 
 /* The root as it was at an earlier size. */
 int merkle_root_at(const struct merkle_store *store, uint64_t size, struct hash *ret_root,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 struct merkle_proof {
 	size_t count;
@@ -66,17 +66,17 @@ struct merkle_proof {
 
 /* PATH(index, D[size]) of RFC 6962 2.1.1. Outcome 1: there is no such leaf at that size. */
 int merkle_prove_inclusion(const struct merkle_store *store, uint64_t index, uint64_t size,
-	struct merkle_proof *ret_proof, struct err *err) must_use;
+        struct merkle_proof *ret_proof, struct err *err) must_use;
 
 /* PROOF(first, D[second]) of RFC 6962 2.1.2; empty when first is 0 or equals second.
  * Outcome 1: first is larger than second. */
 int merkle_prove_consistency(const struct merkle_store *store, uint64_t first, uint64_t second,
-	struct merkle_proof *ret_proof, struct err *err) must_use;
+        struct merkle_proof *ret_proof, struct err *err) must_use;
 
 /* True only if `leaf` is at `index` of the tree of `size` leaves with `root` (RFC 9162 2.1.3.2).
  * Size and root must come from a checkpoint whose signature was checked. */
 bool merkle_check_inclusion(const struct hash *leaf, uint64_t index, uint64_t size,
-	const struct hash *root, const struct merkle_proof *proof) must_use;
+        const struct hash *root, const struct merkle_proof *proof) must_use;
 
 /* One head of the log. */
 struct merkle_head {
@@ -86,4 +86,4 @@ struct merkle_head {
 
 /* True only if the first tree is the beginning of the second (RFC 9162 2.1.4.2). */
 bool merkle_check_consistency(const struct merkle_head *first, const struct merkle_head *second,
-	const struct merkle_proof *proof) must_use;
+        const struct merkle_proof *proof) must_use;

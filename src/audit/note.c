@@ -17,12 +17,13 @@ static const char line_start[] = "\xe2\x80\x94 ";
 /* A cosignature is a 64 bit time and the signature. */
 #define TIME_BYTES 8
 
-/* The Unicode property White_Space; the ASCII ones among the control characters are refused before. */
+/* The Unicode property White_Space; the ASCII ones among the control characters are refused before.
+ */
 static bool is_space(uint32_t code)
 {
 	return code == 0x20 || code == 0x85 || code == 0xa0 || code == 0x1680 ||
-		(code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 ||
-		code == 0x202f || code == 0x205f || code == 0x3000;
+	       (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 ||
+	       code == 0x202f || code == 0x205f || code == 0x3000;
 }
 
 static bool name_is_valid(const char *name, size_t count)
@@ -71,15 +72,16 @@ static uint32_t id_of(const char *name, enum note_type type, const uint8_t *publ
 	assert_always(!bytes.overflowed);
 	hash = hash_of(bytes.bytes, bytes.count);
 	return (uint32_t)hash.bytes[0] << 24 | (uint32_t)hash.bytes[1] << 16 |
-		(uint32_t)hash.bytes[2] << 8 | hash.bytes[3];
+	       (uint32_t)hash.bytes[2] << 8 | hash.bytes[3];
 }
 
 int note_key_make(const char *name, enum note_type type,
-	const uint8_t public_key[NOTE_PUBLIC_KEY_BYTES], struct note_key *ret_key)
+        const uint8_t public_key[NOTE_PUBLIC_KEY_BYTES], struct note_key *ret_key)
 {
 	struct note_key key = { .type = type };
 
-	if (!name_is_valid(name, strlen(name)) || text_copy(key.name, sizeof(key.name), name) != 0) {
+	if (!name_is_valid(name, strlen(name)) ||
+	        text_copy(key.name, sizeof(key.name), name) != 0) {
 		return 1;
 	}
 	memcpy(key.public_key, public_key, NOTE_PUBLIC_KEY_BYTES);
@@ -106,25 +108,31 @@ int note_key_parse(const char *text, struct note_key *ret_key, struct err *err)
 	struct note_key key;
 
 	if (!base64 || (size_t)(id - text) > NOTE_NAME_BYTES_MAX || base64 - id != 9) {
-		return err_set(err, 1, "not a verifier key: it has the form name+id+key, id in 8 hex digits");
+		return err_set(err, 1,
+		        "not a verifier key: it has the form name+id+key, id in 8 hex digits");
 	}
 	memcpy(name, text, (size_t)(id - text));
 	name[id - text] = '\0';
 	if (base64_parse(base64 + 1, strlen(base64 + 1), &bytes) != 0 ||
-		bytes.count != 1 + NOTE_PUBLIC_KEY_BYTES) {
-		return err_set(err, 1, "not a verifier key: the last part is not base64 of 33 bytes");
+	        bytes.count != 1 + NOTE_PUBLIC_KEY_BYTES) {
+		return err_set(
+		        err, 1, "not a verifier key: the last part is not base64 of 33 bytes");
 	}
 	if (bytes.bytes[0] != NOTE_SIGNATURE && bytes.bytes[0] != NOTE_COSIGNATURE) {
-		return err_set(err, 1, "verifier keys of type 0x%02x are not understood, only Ed25519 ones "
-			"(0x01, and 0x04 for cosignatures)", bytes.bytes[0]);
+		return err_set(err, 1,
+		        "verifier keys of type 0x%02x are not understood, only Ed25519 ones "
+		        "(0x01, and 0x04 for cosignatures)",
+		        bytes.bytes[0]);
 	}
 	if (note_key_make(name, bytes.bytes[0], bytes.bytes + 1, &key) != 0) {
-		return err_set(err, 1, "not a verifier key: the name is empty or has a space in it");
+		return err_set(
+		        err, 1, "not a verifier key: the name is empty or has a space in it");
 	}
 	snprintf(wanted, sizeof(wanted), "%08" PRIx32, key.id);
 	if (strncmp(wanted, id + 1, 8) != 0) {
-		return err_set(err, 1, "the verifier key was copied wrongly: the id of this name and key is %s",
-			wanted);
+		return err_set(err, 1,
+		        "the verifier key was copied wrongly: the id of this name and key is %s",
+		        wanted);
 	}
 	*ret_key = key;
 	return 0;
@@ -151,7 +159,8 @@ static int parse_signature(const char *line, size_t count, struct note_signature
 	signature.text = space + 1;
 	signature.text_bytes = count - signature.name_bytes - 1;
 	if (!name_is_valid(signature.name, signature.name_bytes) ||
-		base64_parse(signature.text, signature.text_bytes, &bytes) != 0 || bytes.count < 5) {
+	        base64_parse(signature.text, signature.text_bytes, &bytes) != 0 ||
+	        bytes.count < 5) {
 		return 1;
 	}
 	cursor = CURSOR(bytes.bytes, bytes.count);
@@ -166,29 +175,35 @@ int note_parse(const void *bytes, size_t count, struct note *ret_note, struct er
 
 	*ret_note = (struct note){ .text = bytes };
 	if (count == 0 || count > NOTE_BYTES_MAX || end[-1] != '\n') {
-		return err_set(err, 1, "not a signed note: it is empty, longer than %d bytes, or does not end "
-			"with a newline", NOTE_BYTES_MAX);
+		return err_set(err, 1,
+		        "not a signed note: it is empty, longer than %d bytes, or does not end "
+		        "with a newline",
+		        NOTE_BYTES_MAX);
 	}
 	if (!text_is_valid(bytes, count)) {
-		return err_set(err, 1, "not a signed note: it is not UTF-8 or has a control character in it");
+		return err_set(err, 1,
+		        "not a signed note: it is not UTF-8 or has a control character in it");
 	}
 	/* The last empty line separates; there may be others in the text. */
 	for (line = end - 1; line > start && !(line[0] == '\n' && line[-1] == '\n'); line--) {
 	}
 	if (line <= start) {
-		return err_set(err, 1, "not a signed note: there is no empty line in front of signatures");
+		return err_set(
+		        err, 1, "not a signed note: there is no empty line in front of signatures");
 	}
 	ret_note->text_bytes = (size_t)(line - start);
 	for (line++; line < end;) {
 		const char *next = memchr(line, '\n', (size_t)(end - line));
 
 		if (ret_note->signature_count == NOTE_SIGNATURES_MAX) {
-			return err_set(err, 1, "the note has more than %d signatures", NOTE_SIGNATURES_MAX);
+			return err_set(err, 1, "the note has more than %d signatures",
+			        NOTE_SIGNATURES_MAX);
 		}
 		if (parse_signature(line, (size_t)(next - line),
-			    &ret_note->signatures[ret_note->signature_count]) != 0) {
-			return err_set(err, 1, "not a signed note: line %zu after the text is not a signature",
-				ret_note->signature_count + 1);
+		            &ret_note->signatures[ret_note->signature_count]) != 0) {
+			return err_set(err, 1,
+			        "not a signed note: line %zu after the text is not a signature",
+			        ret_note->signature_count + 1);
 		}
 		ret_note->signature_count++;
 		line = next + 1;
@@ -200,7 +215,7 @@ int note_parse(const void *bytes, size_t count, struct note *ret_note, struct er
 }
 
 static void add_signed_message(struct buf *out, const struct note_key *key, const void *text,
-	size_t text_bytes, uint64_t time_sec)
+        size_t text_bytes, uint64_t time_sec)
 {
 	if (key->type == NOTE_COSIGNATURE) {
 		buf_add_format(out, "cosignature/v1\ntime %" PRIu64 "\n", time_sec);
@@ -209,14 +224,14 @@ static void add_signed_message(struct buf *out, const struct note_key *key, cons
 	assert_always(!out->overflowed);
 }
 
-static bool ed25519_check(const uint8_t *public_key, const uint8_t *message, size_t count,
-	const uint8_t *signature)
+static bool ed25519_check(
+        const uint8_t *public_key, const uint8_t *message, size_t count, const uint8_t *signature)
 {
-	EVP_PKEY *key =
-		EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, NOTE_PUBLIC_KEY_BYTES);
+	EVP_PKEY *key = EVP_PKEY_new_raw_public_key(
+	        EVP_PKEY_ED25519, NULL, public_key, NOTE_PUBLIC_KEY_BYTES);
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	bool good = key && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1 &&
-		EVP_DigestVerify(context, signature, NOTE_SIGNATURE_BYTES, message, count) == 1;
+	            EVP_DigestVerify(context, signature, NOTE_SIGNATURE_BYTES, message, count) == 1;
 
 	EVP_MD_CTX_free(context);
 	EVP_PKEY_free(key);
@@ -225,7 +240,7 @@ static bool ed25519_check(const uint8_t *public_key, const uint8_t *message, siz
 
 /* Outcome NOTE_FORGED. */
 static int check_signature(const struct note *note, const struct note_signature *signature,
-	const struct note_key *key, uint64_t *ret_time_sec)
+        const struct note_key *key, uint64_t *ret_time_sec)
 {
 	AUTO_BUF struct buf bytes = BUF(NOTE_BYTES_MAX);
 	AUTO_BUF struct buf message = BUF(NOTE_BYTES_MAX + 64);
@@ -233,7 +248,8 @@ static int check_signature(const struct note *note, const struct note_signature 
 	struct cursor cursor;
 	uint64_t time_sec = 0;
 
-	if (base64_parse(signature->text, signature->text_bytes, &bytes) != 0 || bytes.count != want) {
+	if (base64_parse(signature->text, signature->text_bytes, &bytes) != 0 ||
+	        bytes.count != want) {
 		return NOTE_FORGED;
 	}
 	cursor = CURSOR(bytes.bytes, bytes.count);
@@ -246,7 +262,7 @@ static int check_signature(const struct note *note, const struct note_signature 
 	}
 	add_signed_message(&message, key, note->text, note->text_bytes, time_sec);
 	if (!ed25519_check(key->public_key, message.bytes, message.count,
-		    cursor_take(&cursor, NOTE_SIGNATURE_BYTES))) {
+	            cursor_take(&cursor, NOTE_SIGNATURE_BYTES))) {
 		return NOTE_FORGED;
 	}
 	*ret_time_sec = time_sec;
@@ -264,7 +280,7 @@ int note_check(const struct note *note, const struct note_key *key, uint64_t *re
 		uint64_t time_sec;
 
 		if (signature->key_id != key->id || signature->name_bytes != name_bytes ||
-			memcmp(signature->name, key->name, name_bytes) != 0) {
+		        memcmp(signature->name, key->name, name_bytes) != 0) {
 			continue;
 		}
 		if (check_signature(note, signature, key, &time_sec) != 0) {
@@ -283,7 +299,7 @@ int note_check(const struct note *note, const struct note_key *key, uint64_t *re
 }
 
 static int add_signature(struct buf *out, const void *text, size_t text_bytes,
-	const struct note_signer *signer, uint64_t time_sec, struct err *err)
+        const struct note_signer *signer, uint64_t time_sec, struct err *err)
 {
 	AUTO_BUF struct buf message = BUF(NOTE_BYTES_MAX + 64);
 	AUTO_BUF struct buf bytes = BUF(4 + TIME_BYTES + NOTE_SIGNATURE_BYTES);
@@ -299,8 +315,9 @@ static int add_signature(struct buf *out, const void *text, size_t text_bytes,
 	 * whoever reads the log in ten years. */
 	if (!ed25519_check(signer->key.public_key, message.bytes, message.count, signature)) {
 		return FAULT(err_set(err, -EKEYREJECTED,
-			"the signature made for %s does not fit its public key: is it the right key in the token?",
-			signer->key.name));
+		        "the signature made for %s does not fit its public key: is it the right "
+		        "key in the token?",
+		        signer->key.name));
 	}
 	buf_add_u32(&bytes, signer->key.id);
 	if (signer->key.type == NOTE_COSIGNATURE) {
@@ -312,25 +329,27 @@ static int add_signature(struct buf *out, const void *text, size_t text_bytes,
 	base64_add(out, bytes.bytes, bytes.count);
 	buf_add_text(out, "\n");
 	if (out->overflowed) {
-		return FAULT(err_set(err, -EMSGSIZE, "the note would be longer than %zu bytes", out->count_max));
+		return FAULT(err_set(
+		        err, -EMSGSIZE, "the note would be longer than %zu bytes", out->count_max));
 	}
 	return 0;
 }
 
 int note_sign(const char *text, const struct note_signer *signer, uint64_t time_sec,
-	struct buf *out, struct err *err)
+        struct buf *out, struct err *err)
 {
 	size_t text_bytes = strlen(text);
 
-	assert_always(text_bytes > 0 && text_bytes < NOTE_BYTES_MAX && text[text_bytes - 1] == '\n' &&
-		text_is_valid((const uint8_t *)text, text_bytes));
+	assert_always(text_bytes > 0 && text_bytes < NOTE_BYTES_MAX &&
+	              text[text_bytes - 1] == '\n' &&
+	              text_is_valid((const uint8_t *)text, text_bytes));
 	buf_add(out, text, text_bytes);
 	buf_add_text(out, "\n");
 	return add_signature(out, text, text_bytes, signer, time_sec, err);
 }
 
 int note_cosign(struct buf *note_bytes, const struct note_signer *signer, uint64_t time_sec,
-	struct err *err)
+        struct err *err)
 {
 	AUTO_BUF struct buf text = BUF(NOTE_BYTES_MAX);
 	struct note note;
@@ -339,8 +358,10 @@ int note_cosign(struct buf *note_bytes, const struct note_signer *signer, uint64
 		return 1;
 	}
 	if (note.signature_count == NOTE_SIGNATURES_MAX) {
-		return FAULT(err_set(err, -EMSGSIZE, "the note already has %d signatures", NOTE_SIGNATURES_MAX));
+		return FAULT(err_set(
+		        err, -EMSGSIZE, "the note already has %d signatures", NOTE_SIGNATURES_MAX));
 	}
-	buf_add(&text, note.text, note.text_bytes); /* the note's own bytes may move while it grows */
+	buf_add(&text, note.text,
+	        note.text_bytes); /* the note's own bytes may move while it grows */
 	return add_signature(note_bytes, text.bytes, text.count, signer, time_sec, err);
 }

@@ -22,7 +22,8 @@ enum note_type {
 	NOTE_COSIGNATURE = 0x04, /* by somebody who saw that the log only grew, and when */
 };
 
-/* A verifier key. Its text form is name+id+base64(type || public key), the id in eight hex digits. */
+/* A verifier key. Its text form is name+id+base64(type || public key), the id in eight hex digits.
+ */
 struct note_key {
 	char name[NOTE_NAME_BYTES_MAX + 1];
 	enum note_type type;
@@ -33,7 +34,7 @@ struct note_key {
 /* Fills in the id. Outcome 1: not a key name (empty, too long, not UTF-8, with a space, control
  * character or plus sign). */
 int note_key_make(const char *name, enum note_type type,
-	const uint8_t public_key[NOTE_PUBLIC_KEY_BYTES], struct note_key *ret_key) must_use;
+        const uint8_t public_key[NOTE_PUBLIC_KEY_BYTES], struct note_key *ret_key) must_use;
 
 void note_key_print(const struct note_key *key, struct buf *out);
 
@@ -66,23 +67,23 @@ enum {
 
 /* Checks every signature that carries this key's name and id. `ret_time_sec` (may be NULL) gets the
  * newest time of a cosignature and 0 for type 0x01. */
-int note_check(const struct note *note, const struct note_key *key, uint64_t *ret_time_sec)
-	must_use;
+int note_check(
+        const struct note *note, const struct note_key *key, uint64_t *ret_time_sec) must_use;
 
 /* The private key is somewhere else, in a token: `sign` makes the Ed25519 signature of the message.
  * It returns 0 or a fault. */
 struct note_signer {
 	struct note_key key;
 	int (*sign)(void *context, const uint8_t *message, size_t count,
-		uint8_t ret_signature[NOTE_SIGNATURE_BYTES], struct err *err);
+	        uint8_t ret_signature[NOTE_SIGNATURE_BYTES], struct err *err);
 	void *context;
 };
 
 /* Writes text, empty line and one signature line to `out`. The text must end with a newline, be
  * UTF-8 and have no other control character (asserted: it is ours). */
 int note_sign(const char *text, const struct note_signer *signer, uint64_t time_sec,
-	struct buf *out, struct err *err) must_use;
+        struct buf *out, struct err *err) must_use;
 
 /* Appends one more signature line to a note. Outcome 1: `note_bytes` is not a signed note. */
 int note_cosign(struct buf *note_bytes, const struct note_signer *signer, uint64_t time_sec,
-	struct err *err) must_use;
+        struct err *err) must_use;

@@ -19,7 +19,8 @@ const struct record_kind record_kinds[] = {
 	{ "application.use", 'g', "A user applied to use the service with a gateway." },
 	{ "service.certificate-requested", 'h', "The provider asked for a service certificate." },
 	{ "service.certificate-issued", 'i', "The service CA issued a service certificate." },
-	{ "service.certificate-installed", 'j', "A gateway put its service certificate on its token." },
+	{ "service.certificate-installed", 'j',
+	        "A gateway put its service certificate on its token." },
 	{ "connection.requested", 'k', "Somebody asked for a connection." },
 	{ "service.provided", 'l', "A gateway had its first connection: the service is provided." },
 	/* Connections. */
@@ -51,7 +52,8 @@ const struct record_kind record_kinds[] = {
 	{ "certificate.deleted", 0, "A certificate was deleted from a token." },
 	{ "crl.published", 0, "A list of revoked certificates was published." },
 	{ "crl.refused", 0, "A list of revoked certificates was refused." },
-	{ "accreditation.published", 0, "The accreditor granted, suspended or withdrew an accreditation." },
+	{ "accreditation.published", 0,
+	        "The accreditor granted, suspended or withdrew an accreditation." },
 	{ "accreditation.refused", 0, "A statement of accreditation was refused." },
 	/* Who and what takes part. */
 	{ "organization.added", 0, "An organization was added." },
@@ -70,13 +72,17 @@ const struct record_kind record_kinds[] = {
 	{ "host.added", 0, "A host behind a gateway was added." },
 	{ "host.removed", 0, "A host behind a gateway was removed." },
 	{ "group.changed", 0, "A group or its members changed." },
-	{ "agreement.changed", 0, "An agreement between two organizations was made, changed or ended." },
-	{ "workorder.changed", 0, "A work order was applied for, approved, worked on, reported or closed." },
+	{ "agreement.changed", 0,
+	        "An agreement between two organizations was made, changed or ended." },
+	{ "workorder.changed", 0,
+	        "A work order was applied for, approved, worked on, reported or closed." },
 	{ "operator.added", 0, "An operator was given a token." },
 	{ "operator.removed", 0, "An operator's token was withdrawn." },
-	{ "operator.refused", 0, "An operator was not let in or asked for more than the role allows." },
+	{ "operator.refused", 0,
+	        "An operator was not let in or asked for more than the role allows." },
 	/* Enrolment. */
-	{ "enrolment.pending", 0, "A gateway's request for a service certificate waits for a person." },
+	{ "enrolment.pending", 0,
+	        "A gateway's request for a service certificate waits for a person." },
 	{ "enrolment.approved", 0, "A gateway's request for a service certificate was approved." },
 	{ "enrolment.refused", 0, "A gateway's request for a service certificate was refused." },
 	{ "token.missing", 0, "The token with the keys was not there." },
@@ -89,7 +95,8 @@ const struct record_kind record_kinds[] = {
 	{ "clock.stepped", 0, "A clock was set." },
 	{ "disk.full", 0, "The disk is nearly full, and no new connection is permitted." },
 	{ "disk.recovered", 0, "The disk has room again." },
-	{ "checkpoint.accepted", 0, "A gateway checked that the ledger only grew, and kept its head." },
+	{ "checkpoint.accepted", 0,
+	        "A gateway checked that the ledger only grew, and kept its head." },
 	{ "checkpoint.refused", 0, "A gateway was shown a ledger that lost or changed records." },
 	{ "request.refused", 0, "A request was malformed or not allowed." },
 	{ "configuration.changed", 0, "The configuration was read again." },
@@ -266,8 +273,8 @@ int record_end(struct record *record, struct buf *out)
 	if (count > LEDGER_RECORD_BYTES_MAX || count > out->count_max - out->count) {
 		return 1;
 	}
-	/* The check of the verifier is the definition of canonical; what does not pass it is our own
-	 * mistake (a real number, a key of a peer's making) and must not become evidence. */
+	/* The check of the verifier is the definition of canonical; what does not pass it is our
+	 * own mistake (a real number, a key of a peer's making) and must not become evidence. */
 	assert_always(record_check(text, count, &head, NULL) == 0);
 	buf_add(out, text, count);
 	return 0;

@@ -43,9 +43,9 @@ const struct record_kind *record_kind_find(const char *name);
 
 struct record;
 
-/* The kind must be in the catalogue and keys must be printable ASCII (both asserted: they are ours).
- * Texts may be anything; a byte that is not UTF-8 is kept as \xNN. A NULL text is null. A key that
- * is set twice keeps the later value. */
+/* The kind must be in the catalogue and keys must be printable ASCII (both asserted: they are
+ * ours). Texts may be anything; a byte that is not UTF-8 is kept as \xNN. A NULL text is null. A
+ * key that is set twice keeps the later value. */
 struct record *record_begin(const char *kind, int64_t now_usec);
 struct record *record_free(struct record *record);
 AUTO_DEFINE(record)
@@ -83,5 +83,5 @@ enum {
 };
 
 /* Reads and checks a record without making anything of it: half a microsecond a record (L9). */
-int record_check(const void *bytes, size_t count, struct record_head *ret_head, struct err *err)
-	must_use;
+int record_check(
+        const void *bytes, size_t count, struct record_head *ret_head, struct err *err) must_use;

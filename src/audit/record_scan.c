@@ -50,7 +50,7 @@ static bool scan_escape(struct scan *scan)
 	}
 	c = scan->bytes[scan->at + 1];
 	if ((scan->bytes[scan->at] != '0' && scan->bytes[scan->at] != '1') ||
-		!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'))) {
+	        !((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'))) {
 		return false;
 	}
 	code = (uint8_t)((scan->bytes[scan->at] - '0') << 4 | (c <= '9' ? c - '0' : c - 'A' + 10));
@@ -79,7 +79,8 @@ static bool scan_string(struct scan *scan)
 			}
 			continue;
 		}
-		step = c >= 0x20 ? utf8_next(scan->bytes + scan->at, scan->count - scan->at, &code) : 0;
+		step = c >= 0x20 ? utf8_next(scan->bytes + scan->at, scan->count - scan->at, &code)
+		                 : 0;
 		if (step == 0) {
 			return false;
 		}
@@ -110,8 +111,8 @@ static bool scan_number(struct scan *scan)
 	return scan->at > start && !(negative && value == 0);
 }
 
-static bool key_is_above(const struct scan *scan, size_t last, size_t last_bytes, size_t key,
-	size_t key_bytes)
+static bool key_is_above(
+        const struct scan *scan, size_t last, size_t last_bytes, size_t key, size_t key_bytes)
 {
 	size_t common = last_bytes < key_bytes ? last_bytes : key_bytes;
 	int order = memcmp(scan->bytes + last, scan->bytes + key, common);
@@ -140,8 +141,8 @@ static bool scan_object(struct scan *scan, unsigned depth)
 		}
 		key_bytes = scan->at - key;
 		if (key_bytes == 0 || !scan_literal(scan, "\":") ||
-			(last > 0 && !key_is_above(scan, last, last_bytes, key, key_bytes)) ||
-			!scan_value(scan, depth + 1)) {
+		        (last > 0 && !key_is_above(scan, last, last_bytes, key, key_bytes)) ||
+		        !scan_value(scan, depth + 1)) {
 			return false;
 		}
 		last = key;
@@ -211,16 +212,17 @@ int record_check(const void *bytes, size_t count, struct record_head *ret_head, 
 
 	*ret_head = (struct record_head){ 0 };
 	good = count <= LEDGER_RECORD_BYTES_MAX && scan_literal(&scan, "{\"actor\":") &&
-		scan_object(&scan, 0) && scan_literal(&scan, ",\"data\":") && scan_object(&scan, 0) &&
-		scan_literal(&scan, ",\"kind\":") && scan_plain(&scan, kind, sizeof(kind)) &&
-		scan_literal(&scan, ",\"subject\":") && scan_string(&scan) &&
-		scan_literal(&scan, ",\"time\":") && scan_plain(&scan, time, sizeof(time)) &&
-		time_parse(time, &ret_head->time_usec) == 0 &&
-		strcmp(time_print(ret_head->time_usec).text, time) == 0 &&
-		scan_literal(&scan, ",\"v\":1}") && scan.at == count;
+	       scan_object(&scan, 0) && scan_literal(&scan, ",\"data\":") &&
+	       scan_object(&scan, 0) && scan_literal(&scan, ",\"kind\":") &&
+	       scan_plain(&scan, kind, sizeof(kind)) && scan_literal(&scan, ",\"subject\":") &&
+	       scan_string(&scan) && scan_literal(&scan, ",\"time\":") &&
+	       scan_plain(&scan, time, sizeof(time)) &&
+	       time_parse(time, &ret_head->time_usec) == 0 &&
+	       strcmp(time_print(ret_head->time_usec).text, time) == 0 &&
+	       scan_literal(&scan, ",\"v\":1}") && scan.at == count;
 	if (!good) {
-		return err_set(err, RECORD_MALFORMED, "not a canonical record: wrong at byte %zu of %zu", scan.at,
-			count);
+		return err_set(err, RECORD_MALFORMED,
+		        "not a canonical record: wrong at byte %zu of %zu", scan.at, count);
 	}
 	ret_head->kind = record_kind_find(kind);
 	if (!ret_head->kind) {

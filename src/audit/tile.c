@@ -24,10 +24,11 @@ struct tile_path tile_path(const struct tile *tile)
 	}
 	while (--group >= 0) {
 		count += snprintf(path.text + count, sizeof(path.text) - (size_t)count,
-			group > 0 ? "/x%03" PRIu64 : "/%03" PRIu64, groups[group]);
+		        group > 0 ? "/x%03" PRIu64 : "/%03" PRIu64, groups[group]);
 	}
 	if (tile->width < TILE_WIDTH) {
-		count += snprintf(path.text + count, sizeof(path.text) - (size_t)count, ".p/%u", tile->width);
+		count += snprintf(
+		        path.text + count, sizeof(path.text) - (size_t)count, ".p/%u", tile->width);
 	}
 	assert_always((size_t)count < sizeof(path.text));
 	return path;
@@ -43,13 +44,14 @@ static const char *parse_index(const char *text, uint64_t *ret_index)
 
 		text += more;
 		if (!isdigit((unsigned char)text[0]) || !isdigit((unsigned char)text[1]) ||
-			!isdigit((unsigned char)text[2])) {
+		        !isdigit((unsigned char)text[2])) {
 			return NULL;
 		}
 		if (__builtin_mul_overflow(index, 1000, &index) ||
-			__builtin_add_overflow(index,
-				(uint64_t)((text[0] - '0') * 100 + (text[1] - '0') * 10 + text[2] - '0'),
-				&index)) {
+		        __builtin_add_overflow(index,
+		                (uint64_t)((text[0] - '0') * 100 + (text[1] - '0') * 10 + text[2] -
+		                           '0'),
+		                &index)) {
 			return NULL;
 		}
 		text += 3;
@@ -96,7 +98,8 @@ int tile_parse(const char *path, struct tile *ret_tile)
 	} else if (*path != '\0') {
 		return 1;
 	}
-	/* One name for each tile: leading groups of zeros are another spelling of the same index. */
+	/* One name for each tile: leading groups of zeros are another spelling of the same index.
+	 */
 	if (strcmp(tile_path(&tile).text, whole) != 0) {
 		return 1;
 	}
@@ -121,12 +124,12 @@ unsigned tile_width(uint64_t size, unsigned level, uint64_t index)
 }
 
 int tile_build(
-	const struct merkle_store *store, const struct tile *tile, struct buf *out, struct err *err)
+        const struct merkle_store *store, const struct tile *tile, struct buf *out, struct err *err)
 {
 	for (unsigned i = 0; i < tile->width; i++) {
 		struct hash hash;
 		int r = store->get(store->context, tile->level * TILE_HEIGHT,
-			tile->index * TILE_WIDTH + i, &hash, err);
+		        tile->index * TILE_WIDTH + i, &hash, err);
 
 		if (r < 0) {
 			return FAULT(r);

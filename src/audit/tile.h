@@ -43,7 +43,7 @@ unsigned tile_width(uint64_t size, unsigned level, uint64_t index);
 
 /* Appends a tile's hashes, read from the nodes of the tree. */
 int tile_build(const struct merkle_store *store, const struct tile *tile, struct buf *out,
-	struct err *err) must_use;
+        struct err *err) must_use;
 
 /* Appends one entry to a bundle. Outcome 1: it is empty or longer than LEDGER_RECORD_BYTES_MAX. */
 int bundle_add(struct buf *out, const void *entry, size_t count) must_use;

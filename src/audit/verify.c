@@ -11,16 +11,17 @@
 #define MISSING_CHUNKS_MAX 64
 
 struct export_finding *verify_find(
-	struct verify *verify, enum export_fault fault, uint64_t first, uint64_t last)
+        struct verify *verify, enum export_fault fault, uint64_t first, uint64_t last)
 {
 	struct export_report *report = verify->report;
 	struct export_finding *finding =
-		report->finding_count > 0 ? &report->findings[report->finding_count - 1] : NULL;
+	        report->finding_count > 0 ? &report->findings[report->finding_count - 1] : NULL;
 	bool joins = fault == EXPORT_ENTRY_ALTERED || fault == EXPORT_ENTRY_REMOVED ||
-		fault == EXPORT_DIFFERS || fault == EXPORT_ENTRY_INSERTED;
+	             fault == EXPORT_DIFFERS || fault == EXPORT_ENTRY_INSERTED;
 
 	if (finding && joins && finding->fault == fault &&
-		(finding->last + 1 == first || (finding->last == first && finding->first == first))) {
+	        (finding->last + 1 == first ||
+	                (finding->last == first && finding->first == first))) {
 		finding->last = last;
 		return finding;
 	}
@@ -34,7 +35,7 @@ struct export_finding *verify_find(
 }
 
 void verify_find_tile(struct verify *verify, enum export_fault fault, const struct tile *tile,
-	uint64_t first, uint64_t last)
+        uint64_t first, uint64_t last)
 {
 	struct export_finding *finding = verify_find(verify, fault, first, last);
 
@@ -55,11 +56,11 @@ static void find_text(struct verify *verify, enum export_fault fault, const char
 /* Texts come last, because findings are joined while they are made. */
 static void print_finding(const struct verify *verify, struct export_finding *finding)
 {
-	const char *verb = finding->fault == EXPORT_ENTRY_ALTERED ? "not what was signed" :
-		finding->fault == EXPORT_ENTRY_REMOVED            ? "missing" :
-		finding->fault == EXPORT_TRUNCATED                ? "not there" :
-		finding->fault == EXPORT_DIFFERS                  ? "in contradiction to their hashes" :
-								    "in question";
+	const char *verb = finding->fault == EXPORT_ENTRY_ALTERED   ? "not what was signed"
+	                   : finding->fault == EXPORT_ENTRY_REMOVED ? "missing"
+	                   : finding->fault == EXPORT_TRUNCATED     ? "not there"
+	                   : finding->fault == EXPORT_DIFFERS ? "in contradiction to their hashes"
+	                                                      : "in question";
 	struct tile bundle = { .entries = true, .index = finding->first / TILE_WIDTH };
 	struct tile_path name;
 	const char *path = name.text;
@@ -73,29 +74,30 @@ static void print_finding(const struct verify *verify, struct export_finding *fi
 	switch (finding->fault) {
 	case EXPORT_TILE_ALTERED:
 		snprintf(finding->text, sizeof(finding->text),
-			"hashes %" PRIu64 " to %" PRIu64 " of %.64s are wrong", finding->first, finding->last, path);
+		        "hashes %" PRIu64 " to %" PRIu64 " of %.64s are wrong", finding->first,
+		        finding->last, path);
 		break;
 	case EXPORT_TILE_MISSING:
 		snprintf(finding->text, sizeof(finding->text), "%.64s is missing", path);
 		break;
 	case EXPORT_ENTRY_INSERTED:
 		snprintf(finding->text, sizeof(finding->text),
-			"in front of entry %" PRIu64 " (%.64s) stands something that was put in", finding->first,
-			path);
+		        "in front of entry %" PRIu64 " (%.64s) stands something that was put in",
+		        finding->first, path);
 		break;
 	case EXPORT_ENTRIES_SWAPPED:
 		snprintf(finding->text, sizeof(finding->text),
-			"entries %" PRIu64 " and %" PRIu64 " (%.64s) are in each other's place", finding->first,
-			finding->last, path);
+		        "entries %" PRIu64 " and %" PRIu64 " (%.64s) are in each other's place",
+		        finding->first, finding->last, path);
 		break;
 	default:
 		if (finding->first == finding->last) {
-			snprintf(finding->text, sizeof(finding->text), "entry %" PRIu64 " (%.64s) is %s",
-				finding->first, path, verb);
+			snprintf(finding->text, sizeof(finding->text),
+			        "entry %" PRIu64 " (%.64s) is %s", finding->first, path, verb);
 		} else {
 			snprintf(finding->text, sizeof(finding->text),
-				"entries %" PRIu64 " to %" PRIu64 " (from %.64s on) are %s", finding->first,
-				finding->last, path, verb);
+			        "entries %" PRIu64 " to %" PRIu64 " (from %.64s on) are %s",
+			        finding->first, finding->last, path, verb);
 		}
 	}
 }
@@ -121,7 +123,7 @@ static int open_checkpoint(struct verify *verify, struct err *err)
 		return 1;
 	}
 	r = checkpoint_open(
-		note.bytes, note.count, verify->options->key, &verify->report->checkpoint, &why);
+	        note.bytes, note.count, verify->options->key, &verify->report->checkpoint, &why);
 	if (r != 0) {
 		find_text(verify, fault_of[r], why.text);
 	}
@@ -139,7 +141,8 @@ static int read_chunk(struct verify *verify, uint64_t index, struct err *err)
 
 	if (verify->chunk_count == verify->chunk_room) {
 		verify->chunk_room = verify->chunk_room > 0 ? 2 * verify->chunk_room : 64;
-		verify->chunks = mem_resize(verify->chunks, verify->chunk_room, sizeof(*verify->chunks));
+		verify->chunks =
+		        mem_resize(verify->chunks, verify->chunk_room, sizeof(*verify->chunks));
 	}
 	chunk = &verify->chunks[verify->chunk_count++];
 	*chunk = (struct chunk){ 0 };
@@ -163,7 +166,8 @@ static int read_chunk(struct verify *verify, uint64_t index, struct err *err)
 
 		parents.width = tile_width(verify->size, 1, parents.index);
 		verify->parents.count = 0;
-		r = parents.width > 0 ? verify_read_tile(verify, &parents, &verify->parents, err) : 0;
+		r = parents.width > 0 ? verify_read_tile(verify, &parents, &verify->parents, err)
+		                      : 0;
 		if (r < 0) {
 			return FAULT(r);
 		}
@@ -199,18 +203,19 @@ static int read_chunks(struct verify *verify, struct err *err)
 		if (progress) {
 			uint64_t done = (i + 1) * TILE_WIDTH;
 
-			progress->step(progress->context, done < verify->size ? done : verify->size, verify->size);
+			progress->step(progress->context, done < verify->size ? done : verify->size,
+			        verify->size);
 		}
 	}
 	return 0;
 }
 
 int verify_chunk_from(
-	const struct verify *verify, enum source source, uint64_t index, struct hash *ret_hash)
+        const struct verify *verify, enum source source, uint64_t index, struct hash *ret_hash)
 {
 	const struct chunk *chunk = &verify->chunks[index];
 	bool tiles = source == SOURCE_TILES || source == SOURCE_MAJORITY_TILES ||
-		source == SOURCE_PARENTS_TILES;
+	             source == SOURCE_PARENTS_TILES;
 	bool e = chunk->entries_whole, t = chunk->tile_whole, p = chunk->parent_there;
 
 	if ((source == SOURCE_PARENTS_ENTRIES || source == SOURCE_PARENTS_TILES) && p) {
@@ -237,7 +242,7 @@ int verify_chunk_from(
 /* The root over the chunks as a source has them. The last chunk's hash stands for all of its peaks:
  * it is where the folding of the peaks starts. Outcome 1: the source does not have them all. */
 static int root_from(
-	const struct verify *verify, enum source source, uint64_t size, struct hash *ret_root)
+        const struct verify *verify, enum source source, uint64_t size, struct hash *ret_root)
 {
 	struct merkle_tree tree = { 0 };
 	uint64_t full = size / TILE_WIDTH;
@@ -273,7 +278,7 @@ static void find_truth(struct verify *verify)
 		struct hash root;
 
 		if (root_from(verify, (enum source)source, verify->size, &root) == 0 &&
-			hash_equal(&root, &verify->report->checkpoint.head.root)) {
+		        hash_equal(&root, &verify->report->checkpoint.head.root)) {
 			verify->have_truth = true;
 			verify->truth = (enum source)source;
 		}
@@ -282,7 +287,7 @@ static void find_truth(struct verify *verify)
 
 /* Compares a tile with what it should be; both hold hashes of the same places. */
 static void compare_tile(struct verify *verify, const struct tile *tile, const struct leaves *have,
-	const struct hash *want)
+        const struct hash *want)
 {
 	size_t first = tile->width, last = 0;
 
@@ -299,12 +304,14 @@ static void compare_tile(struct verify *verify, const struct tile *tile, const s
 	if (first < tile->width) {
 		verify_find_tile(verify, EXPORT_TILE_ALTERED, tile, first, last);
 	} else if (!have->clean) {
-		verify_find_tile(verify, EXPORT_TILE_ALTERED, tile, tile->width - 1, tile->width - 1);
+		verify_find_tile(
+		        verify, EXPORT_TILE_ALTERED, tile, tile->width - 1, tile->width - 1);
 	}
 }
 
 /* A tile of level 0 that is not the true one. */
-static int check_leaf_tile(struct verify *verify, uint64_t index, bool entries_true, struct err *err)
+static int check_leaf_tile(
+        struct verify *verify, uint64_t index, bool entries_true, struct err *err)
 {
 	struct tile tile = { .index = index, .width = tile_width(verify->size, 0, index) };
 	struct leaves have, want;
@@ -319,15 +326,15 @@ static int check_leaf_tile(struct verify *verify, uint64_t index, bool entries_t
 	if (entries_true) {
 		compare_tile(verify, &tile, &have, want.hashes);
 	} else {
-		verify_find_tile(verify, have.there ? EXPORT_TILE_ALTERED : EXPORT_TILE_MISSING, &tile, 0,
-			tile.width - 1);
+		verify_find_tile(verify, have.there ? EXPORT_TILE_ALTERED : EXPORT_TILE_MISSING,
+		        &tile, 0, tile.width - 1);
 	}
 	return 0;
 }
 
 /* All tiles of one level above the leaves, given the true hashes that stand in them. */
 static int check_level(struct verify *verify, unsigned level, const struct hash *want,
-	uint64_t count, struct err *err)
+        uint64_t count, struct err *err)
 {
 	for (uint64_t at = 0; at < count; at += TILE_WIDTH) {
 		struct tile tile = { .level = level, .index = at / TILE_WIDTH };
@@ -417,9 +424,10 @@ static void check_without_truth(struct verify *verify)
 		unsigned width = tile_width(verify->size, 0, i);
 
 		if (!chunk->entries_whole || !chunk->tile_whole ||
-			!hash_equal(&chunk->entries, &chunk->tile) ||
-			(chunk->parent_there && !hash_equal(&chunk->parent, &chunk->tile))) {
-			verify_find(verify, EXPORT_DIFFERS, i * TILE_WIDTH, i * TILE_WIDTH + width - 1);
+		        !hash_equal(&chunk->entries, &chunk->tile) ||
+		        (chunk->parent_there && !hash_equal(&chunk->parent, &chunk->tile))) {
+			verify_find(
+			        verify, EXPORT_DIFFERS, i * TILE_WIDTH, i * TILE_WIDTH + width - 1);
 			contradiction = true;
 		}
 	}
@@ -432,7 +440,7 @@ static void check_without_truth(struct verify *verify)
 
 /* The root that the export's records had at an earlier size. Outcome 1: it does not have them. */
 static int root_of_records(
-	struct verify *verify, uint64_t size, struct hash *ret_root, struct err *err)
+        struct verify *verify, uint64_t size, struct hash *ret_root, struct err *err)
 {
 	struct merkle_tree tree = { 0 };
 	enum source source = verify->have_truth ? verify->truth : SOURCE_ENTRIES;
@@ -455,13 +463,14 @@ static int root_of_records(
 		r = verify_read_entries(verify, tile.index, false, &leaves, err);
 		/* With a truth, leaves that are not of it say nothing about an earlier root. */
 		if (r == 0 && verify->have_truth &&
-			verify_chunk_from(verify, source, tile.index, &hash) == 0) {
+		        verify_chunk_from(verify, source, tile.index, &hash) == 0) {
 			struct hash have = verify_chunk_hash(&leaves);
 
 			if (!leaves.clean || !hash_equal(&have, &hash)) {
 				r = verify_read_tile(verify, &tile, &leaves, err);
 				have = verify_chunk_hash(&leaves);
-				leaves.count = r == 0 && hash_equal(&have, &hash) ? leaves.count : 0;
+				leaves.count =
+				        r == 0 && hash_equal(&have, &hash) ? leaves.count : 0;
 			}
 		}
 		if (r < 0) {
@@ -478,44 +487,47 @@ static int root_of_records(
 	return 0;
 }
 
-static void find_known(struct verify *verify, enum export_fault fault, uint64_t known_size,
-	const char *text)
+static void find_known(
+        struct verify *verify, enum export_fault fault, uint64_t known_size, const char *text)
 {
 	struct export_finding *finding = verify_find(verify, fault, known_size, known_size);
 
 	if (finding) {
-		snprintf(finding->text, sizeof(finding->text), "%s (export: %" PRIu64 " entries, known: %" PRIu64 ")",
-			text, verify->size, known_size);
+		snprintf(finding->text, sizeof(finding->text),
+		        "%s (export: %" PRIu64 " entries, known: %" PRIu64 ")", text, verify->size,
+		        known_size);
 	}
 }
 
 /* A known checkpoint that is larger than the export. */
 static void check_newer(struct verify *verify, const struct export_known *known,
-	const struct checkpoint *checkpoint)
+        const struct checkpoint *checkpoint)
 {
 	const struct merkle_head *head = &verify->report->checkpoint.head;
 
 	if (!known->proof) {
 		find_known(verify, EXPORT_ROLLED_BACK, checkpoint->head.size,
-			"the export is older than a known checkpoint; without a consistency proof it is not known "
-			"whether it was changed as well");
+		        "the export is older than a known checkpoint; without a consistency proof "
+		        "it is not known "
+		        "whether it was changed as well");
 	} else if (merkle_check_consistency(head, &checkpoint->head, known->proof)) {
 		find_known(verify, EXPORT_ROLLED_BACK, checkpoint->head.size,
-			"the export is the true beginning of a longer ledger");
+		        "the export is the true beginning of a longer ledger");
 	} else {
 		find_known(verify, EXPORT_FORKED, checkpoint->head.size,
-			"the export is not the beginning of the longer ledger that is known");
+		        "the export is not the beginning of the longer ledger that is known");
 	}
 }
 
 /* `low` and `high` narrow down where a rewritten log was changed. */
 static int check_known(struct verify *verify, const struct export_known *known, uint64_t *low,
-	uint64_t *high, struct err *err)
+        uint64_t *high, struct err *err)
 {
 	struct checkpoint checkpoint;
 	struct err why = { 0 };
 	struct hash root;
-	int r = checkpoint_open(known->note, known->note_bytes, verify->options->key, &checkpoint, &why);
+	int r = checkpoint_open(
+	        known->note, known->note_bytes, verify->options->key, &checkpoint, &why);
 
 	if (r != 0) {
 		find_text(verify, EXPORT_KNOWN_BAD, why.text);
@@ -538,7 +550,7 @@ static int check_known(struct verify *verify, const struct export_known *known, 
 	/* Records that do not fit their own checkpoint prove nothing about what was signed. */
 	if (verify->have_truth && verify->head_signed) {
 		find_known(verify, EXPORT_FORKED, checkpoint.head.size,
-			"the export does not continue a checkpoint that is known");
+		        "the export does not continue a checkpoint that is known");
 	}
 	return 0;
 }
@@ -562,9 +574,10 @@ static int check_all_known(struct verify *verify, struct err *err)
 			finding->first = low < verify->size ? low : verify->size - 1;
 			finding->last = high > 0 ? high - 1 : 0;
 			snprintf(finding->text, sizeof(finding->text),
-				"records and tiles lead to another root than the signed one; the first change is "
-				"between entry %" PRIu64 " and entry %" PRIu64,
-				finding->first, finding->last);
+			        "records and tiles lead to another root than the signed one; the "
+			        "first change is "
+			        "between entry %" PRIu64 " and entry %" PRIu64,
+			        finding->first, finding->last);
 		}
 	}
 	return 0;
@@ -580,8 +593,9 @@ static void add_record_findings(struct verify *verify)
 		struct hash truth;
 
 		if (!verify->have_truth || !chunk->entries_whole ||
-			verify_chunk_from(verify, verify->truth, held->first / TILE_WIDTH, &truth) != 0 ||
-			!hash_equal(&truth, &chunk->entries)) {
+		        verify_chunk_from(
+		                verify, verify->truth, held->first / TILE_WIDTH, &truth) != 0 ||
+		        !hash_equal(&truth, &chunk->entries)) {
 			continue;
 		}
 		finding = verify_find(verify, held->fault, held->first, held->last);
@@ -620,7 +634,7 @@ static int verify_all(struct verify *verify, struct err *err)
 }
 
 int verify_export(const struct export_reader *reader, const struct verify_options *options,
-	struct export_report *ret_report, struct err *err)
+        struct export_report *ret_report, struct err *err)
 {
 	struct verify verify = { .reader = reader, .options = options, .report = ret_report };
 	int r;

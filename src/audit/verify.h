@@ -3,10 +3,10 @@
  * nothing trusted but the log's verifier key and, where there are some, earlier checkpoints.
  *
  * The same tree is in the export up to three times: in the records, in the hash tiles of level 0,
- * and in the hashes of the tiles above. Whichever of them leads to the signed root is the truth, and
- * the others are compared with it, so a fault is found where it is: a record, a place in a tile, the
- * checkpoint. Where nothing leads to the signed root, everything agrees with itself and the log was
- * rewritten as a whole; earlier checkpoints then say between which sizes.
+ * and in the hashes of the tiles above. Whichever of them leads to the signed root is the truth,
+ * and the others are compared with it, so a fault is found where it is: a record, a place in a
+ * tile, the checkpoint. Where nothing leads to the signed root, everything agrees with itself and
+ * the log was rewritten as a whole; earlier checkpoints then say between which sizes.
  */
 #pragma once
 
@@ -18,18 +18,18 @@ enum export_fault {
 	EXPORT_ORIGIN_UNKNOWN,
 	EXPORT_UNSIGNED,
 	EXPORT_SIGNATURE_BAD,
-	EXPORT_ENTRY_ALTERED,   /* entries first to last */
-	EXPORT_ENTRY_REMOVED,   /* entries first to last are not there */
-	EXPORT_ENTRY_INSERTED,  /* something stands in front of entry `first` that was never there */
+	EXPORT_ENTRY_ALTERED,  /* entries first to last */
+	EXPORT_ENTRY_REMOVED,  /* entries first to last are not there */
+	EXPORT_ENTRY_INSERTED, /* something stands in front of entry `first` that was never there */
 	EXPORT_ENTRIES_SWAPPED, /* first and last stand in each other's place */
 	EXPORT_TRUNCATED,       /* entries from first to the end are not there */
 	EXPORT_TILE_ALTERED,    /* tile, hashes first to last of it */
 	EXPORT_TILE_MISSING,    /* tile */
-	EXPORT_DIFFERS,         /* entries first to last and their hashes differ; cannot tell which */
-	EXPORT_REWRITTEN,       /* entries and tiles agree, but not with the signed root */
-	EXPORT_ROLLED_BACK,     /* an earlier state than a checkpoint that is known */
-	EXPORT_FORKED,          /* another history than a checkpoint that is known */
-	EXPORT_KNOWN_BAD,       /* the known checkpoint is itself not one of this log */
+	EXPORT_DIFFERS,     /* entries first to last and their hashes differ; cannot tell which */
+	EXPORT_REWRITTEN,   /* entries and tiles agree, but not with the signed root */
+	EXPORT_ROLLED_BACK, /* an earlier state than a checkpoint that is known */
+	EXPORT_FORKED,      /* another history than a checkpoint that is known */
+	EXPORT_KNOWN_BAD,   /* the known checkpoint is itself not one of this log */
 	EXPORT_RECORD_MALFORMED,
 	/* From here on: to be looked at, but the log is what was signed. */
 	EXPORT_RECORD_UNKNOWN,
@@ -54,7 +54,7 @@ struct export_finding {
 struct export_report {
 	bool intact; /* the zero value is no */
 	struct checkpoint checkpoint;
-	uint64_t entries; /* how many were read */
+	uint64_t entries;  /* how many were read */
 	size_t known_good; /* known checkpoints that this export continues */
 	size_t finding_count;
 	uint64_t findings_left_out;
@@ -67,8 +67,9 @@ struct export_report {
 struct export_known {
 	const void *note;
 	size_t note_bytes;
-	/* For one that is newer than the export, the consistency proof between the two if there is one;
-	 * without it a rollback can be proved but not that nothing was changed besides. May be NULL. */
+	/* For one that is newer than the export, the consistency proof between the two if there is
+	 * one; without it a rollback can be proved but not that nothing was changed besides. May be
+	 * NULL. */
 	const struct merkle_proof *proof;
 };
 
@@ -81,7 +82,7 @@ struct verify_options {
 
 /* Fills the report, whatever the export holds; a fault only when reading it failed. */
 int verify_export(const struct export_reader *reader, const struct verify_options *options,
-	struct export_report *ret_report, struct err *err) must_use;
+        struct export_report *ret_report, struct err *err) must_use;
 
 /* The report for people. */
 void export_report_print(const struct export_report *report, struct buf *out);

@@ -1,7 +1,7 @@
 /*
- * Finding out what was done to the records, given the true leaf hashes: the two rows are walked side
- * by side, and where they part, the nearest place where they meet again says whether records were
- * altered, taken out, put in or swapped.
+ * Finding out what was done to the records, given the true leaf hashes: the two rows are walked
+ * side by side, and where they part, the nearest place where they meet again says whether records
+ * were altered, taken out, put in or swapped.
  */
 #include <string.h>
 
@@ -40,8 +40,8 @@ struct align {
 
 /* The true leaves of a chunk: from its tile or its entries, whichever is genuine. Where neither is,
  * hashes that equal nothing stand for them. */
-static int read_truth(struct verify *verify, uint64_t chunk, struct leaves *ret_leaves,
-	struct err *err)
+static int read_truth(
+        struct verify *verify, uint64_t chunk, struct leaves *ret_leaves, struct err *err)
 {
 	struct tile tile = { .index = chunk, .width = tile_width(verify->size, 0, chunk) };
 	const struct chunk *has = &verify->chunks[chunk];
@@ -63,15 +63,18 @@ static int read_truth(struct verify *verify, uint64_t chunk, struct leaves *ret_
 }
 
 /* The hash at an index at or after the row's floor, or NULL behind its end. */
-static const struct hash *row_at(struct align *align, struct row *row, uint64_t floor, uint64_t index)
+static const struct hash *row_at(
+        struct align *align, struct row *row, uint64_t floor, uint64_t index)
 {
 	while (index >= row->base + row->count && row->next_chunk < align->verify->chunk_count &&
-		align->fault == 0) {
+	        align->fault == 0) {
 		struct leaves leaves;
 
-		align->fault = row->true_leaves ?
-			read_truth(align->verify, row->next_chunk, &leaves, align->err) :
-			verify_read_entries(align->verify, row->next_chunk, false, &leaves, align->err);
+		align->fault =
+		        row->true_leaves
+		                ? read_truth(align->verify, row->next_chunk, &leaves, align->err)
+		                : verify_read_entries(align->verify, row->next_chunk, false,
+		                          &leaves, align->err);
 		if (align->fault < 0) {
 			return NULL;
 		}
@@ -79,12 +82,14 @@ static const struct hash *row_at(struct align *align, struct row *row, uint64_t 
 		if (row->count + leaves.count > WINDOW) {
 			size_t drop = (size_t)(floor - row->base);
 
-			memmove(row->window, row->window + drop, (row->count - drop) * sizeof(row->window[0]));
+			memmove(row->window, row->window + drop,
+			        (row->count - drop) * sizeof(row->window[0]));
 			row->base += drop;
 			row->count -= drop;
 		}
 		assert_always(row->count + leaves.count <= WINDOW);
-		memcpy(row->window + row->count, leaves.hashes, leaves.count * sizeof(row->window[0]));
+		memcpy(row->window + row->count, leaves.hashes,
+		        leaves.count * sizeof(row->window[0]));
 		row->count += leaves.count;
 	}
 	return index < row->base + row->count ? &row->window[index - row->base] : NULL;
@@ -99,8 +104,8 @@ static bool meet(struct align *align, uint64_t at, uint64_t truth, uint64_t have
 }
 
 /* One record is not the true one. Two of them that stand in each other's place were swapped. */
-static void find_altered(struct align *align, uint64_t index, const struct hash *truth,
-	const struct hash *have)
+static void find_altered(
+        struct align *align, uint64_t index, const struct hash *truth, const struct hash *have)
 {
 	struct export_report *report = align->verify->report;
 
@@ -113,8 +118,8 @@ static void find_altered(struct align *align, uint64_t index, const struct hash 
 		for (size_t j = 0; j < report->finding_count; j++) {
 			struct export_finding *finding = &report->findings[j];
 
-			if (finding->fault == EXPORT_ENTRY_ALTERED && finding->first == other->index &&
-				finding->last == other->index) {
+			if (finding->fault == EXPORT_ENTRY_ALTERED &&
+			        finding->first == other->index && finding->last == other->index) {
 				finding->fault = EXPORT_ENTRIES_SWAPPED;
 				finding->last = index;
 				return;
@@ -123,7 +128,7 @@ static void find_altered(struct align *align, uint64_t index, const struct hash 
 	}
 	if (align->altered_count < SWAP_CANDIDATES_MAX) {
 		align->altered[align->altered_count++] =
-			(struct altered){ .index = index, .truth = *truth, .have = *have };
+		        (struct altered){ .index = index, .truth = *truth, .have = *have };
 	}
 	verify_find(align->verify, EXPORT_ENTRY_ALTERED, index, index);
 }
@@ -150,7 +155,8 @@ static void find_difference(struct align *align, uint64_t *truth, uint64_t *have
 		}
 		for (uint64_t distance = 1; distance <= REACH; distance++) {
 			if (meet(align, t, t + distance, h, h)) {
-				verify_find(align->verify, EXPORT_ENTRY_REMOVED, t, t + distance - 1);
+				verify_find(
+				        align->verify, EXPORT_ENTRY_REMOVED, t, t + distance - 1);
 				*truth += distance;
 				return;
 			}

@@ -55,24 +55,24 @@ struct verify {
 };
 
 /* Adds a finding; one that goes on from the last one is joined to it. */
-struct export_finding *verify_find(struct verify *verify, enum export_fault fault, uint64_t first,
-	uint64_t last);
+struct export_finding *verify_find(
+        struct verify *verify, enum export_fault fault, uint64_t first, uint64_t last);
 void verify_find_tile(struct verify *verify, enum export_fault fault, const struct tile *tile,
-	uint64_t first, uint64_t last);
+        uint64_t first, uint64_t last);
 
-/* The leaf hashes of a bundle; `check` looks at the records as well. A bundle that is missing at the
- * end is looked for under the name of a shorter one. */
-int verify_read_entries(struct verify *verify, uint64_t chunk, bool check, struct leaves *ret_leaves,
-	struct err *err);
-int verify_read_tile(struct verify *verify, const struct tile *tile, struct leaves *ret_leaves,
-	struct err *err);
+/* The leaf hashes of a bundle; `check` looks at the records as well. A bundle that is missing at
+ * the end is looked for under the name of a shorter one. */
+int verify_read_entries(struct verify *verify, uint64_t chunk, bool check,
+        struct leaves *ret_leaves, struct err *err);
+int verify_read_tile(
+        struct verify *verify, const struct tile *tile, struct leaves *ret_leaves, struct err *err);
 
 /* The hash of up to 256 leaves as a subtree. */
 struct hash verify_chunk_hash(const struct leaves *leaves);
 
 /* What a source says about a chunk. Outcome 1: nothing. */
 int verify_chunk_from(
-	const struct verify *verify, enum source source, uint64_t chunk, struct hash *ret_hash);
+        const struct verify *verify, enum source source, uint64_t chunk, struct hash *ret_hash);
 
 /* Compares the entries from `chunk` on with the true leaves and reports what was done to them. */
 int verify_align(struct verify *verify, uint64_t chunk, struct err *err);

@@ -10,7 +10,7 @@ static int read_file(struct verify *verify, const struct tile *tile, struct err 
 {
 	buf_reset(&verify->file);
 	return verify->reader->read(
-		verify->reader->context, tile_path(tile).text, &verify->file, err);
+	        verify->reader->context, tile_path(tile).text, &verify->file, err);
 }
 
 /* A log may drop a partial file once the full one is there (C2SP tlog-tiles), so that is looked for
@@ -42,8 +42,8 @@ static int read_shorter(struct verify *verify, const struct tile *tile, struct e
 	return 1;
 }
 
-static void find_in_record(struct verify *verify, enum export_fault fault, uint64_t index,
-	const char *what)
+static void find_in_record(
+        struct verify *verify, enum export_fault fault, uint64_t index, const char *what)
 {
 	struct export_finding *finding;
 
@@ -71,14 +71,15 @@ static void check_record(struct verify *verify, uint64_t index, const uint8_t *e
 	}
 	/* A stepped clock is recorded as such by whoever noticed it. */
 	if (head.time_usec < verify->last_time_usec &&
-		!(head.kind && strcmp(head.kind->name, "clock.stepped") == 0)) {
-		find_in_record(verify, EXPORT_TIME_BACK, index, "dated before the record in front of it");
+	        !(head.kind && strcmp(head.kind->name, "clock.stepped") == 0)) {
+		find_in_record(
+		        verify, EXPORT_TIME_BACK, index, "dated before the record in front of it");
 	}
 	verify->last_time_usec = head.time_usec;
 }
 
-int verify_read_entries(struct verify *verify, uint64_t chunk, bool check, struct leaves *ret_leaves,
-	struct err *err)
+int verify_read_entries(struct verify *verify, uint64_t chunk, bool check,
+        struct leaves *ret_leaves, struct err *err)
 {
 	struct tile tile = { .entries = true, .index = chunk };
 	struct cursor cursor;
@@ -123,7 +124,7 @@ int verify_read_entries(struct verify *verify, uint64_t chunk, bool check, struc
 }
 
 int verify_read_tile(
-	struct verify *verify, const struct tile *tile, struct leaves *ret_leaves, struct err *err)
+        struct verify *verify, const struct tile *tile, struct leaves *ret_leaves, struct err *err)
 {
 	int r;
 
@@ -136,11 +137,11 @@ int verify_read_tile(
 	}
 	ret_leaves->there = true;
 	ret_leaves->clean = verify->file.count == tile->width * HASH_BYTES ||
-		verify->file.count == TILE_BYTES_MAX;
+	                    verify->file.count == TILE_BYTES_MAX;
 	while (ret_leaves->count < tile->width &&
-		(ret_leaves->count + 1) * HASH_BYTES <= verify->file.count) {
+	        (ret_leaves->count + 1) * HASH_BYTES <= verify->file.count) {
 		memcpy(ret_leaves->hashes[ret_leaves->count].bytes,
-			verify->file.bytes + ret_leaves->count * HASH_BYTES, HASH_BYTES);
+		        verify->file.bytes + ret_leaves->count * HASH_BYTES, HASH_BYTES);
 		ret_leaves->count++;
 	}
 	return 0;

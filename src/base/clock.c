@@ -84,10 +84,10 @@ int time_parse(const char *text, int64_t *ret_wall_usec)
 
 	year = take_digits(&at, 4);
 	if (year < 1970 || take_char(&at, '-') || (month = take_digits(&at, 2)) < 1 || month > 12 ||
-		take_char(&at, '-') || (day = take_digits(&at, 2)) < 1 || day > 31 ||
-		take_char(&at, 'T') || (hour = take_digits(&at, 2)) < 0 || hour > 23 ||
-		take_char(&at, ':') || (minute = take_digits(&at, 2)) < 0 || minute > 59 ||
-		take_char(&at, ':') || (second = take_digits(&at, 2)) < 0 || second > 59) {
+	        take_char(&at, '-') || (day = take_digits(&at, 2)) < 1 || day > 31 ||
+	        take_char(&at, 'T') || (hour = take_digits(&at, 2)) < 0 || hour > 23 ||
+	        take_char(&at, ':') || (minute = take_digits(&at, 2)) < 0 || minute > 59 ||
+	        take_char(&at, ':') || (second = take_digits(&at, 2)) < 0 || second > 59) {
 		return 1;
 	}
 	if (*at == '.') {

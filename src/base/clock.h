@@ -12,8 +12,8 @@
 #define USEC_PER_SEC 1000000LL
 #define USEC_PER_MSEC 1000LL
 
-/* Both clocks at one moment, as handed to pure code: deadlines run on the monotonic one, dates that a
- * peer signed are compared with the other. */
+/* Both clocks at one moment, as handed to pure code: deadlines run on the monotonic one, dates that
+ * a peer signed are compared with the other. */
 struct moment {
 	int64_t wall_usec;
 	int64_t monotonic_usec;
@@ -33,5 +33,6 @@ struct time_text time_print(int64_t wall_usec);
 /* RFC 3339, UTC ("Z") only, with 0 to 6 digits of fraction. Outcome 1: not such a time. */
 int time_parse(const char *text, int64_t *ret_wall_usec) must_use;
 
-/* "90s", "15m", "2h", "1d"; a number and one unit. Outcome 1: not a duration or more than a year. */
+/* "90s", "15m", "2h", "1d"; a number and one unit. Outcome 1: not a duration or more than a year.
+ */
 int duration_parse(const char *text, int64_t *ret_sec) must_use;

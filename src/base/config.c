@@ -18,7 +18,8 @@ struct reader {
 	struct err *err;
 };
 
-static int parse_value(const struct config_key *key, const char *text, void *target, struct err *err)
+static int parse_value(
+        const struct config_key *key, const char *text, void *target, struct err *err)
 {
 	void *field = (uint8_t *)target + key->offset;
 	uint64_t count;
@@ -30,8 +31,9 @@ static int parse_value(const struct config_key *key, const char *text, void *tar
 	case CONFIG_PATH:
 		if (key->type == CONFIG_NAME && !name_valid(text)) {
 			return err_set(err, 1,
-				"\"%s\" is not a name (lower-case letters, digits, hyphens; at most %d)", text,
-				NAME_BYTES_MAX);
+			        "\"%s\" is not a name (lower-case letters, digits, hyphens; at "
+			        "most %d)",
+			        text, NAME_BYTES_MAX);
 		}
 		if (key->type == CONFIG_PATH && text[0] != '/') {
 			return err_set(err, 1, "\"%s\" is not an absolute path", text);
@@ -47,18 +49,20 @@ static int parse_value(const struct config_key *key, const char *text, void *tar
 		return 0;
 	case CONFIG_COUNT:
 		if (unsigned_parse(text, UINT64_MAX, &count) || count < key->min ||
-			(key->max && count > key->max)) {
-			return err_set(err, 1, "must be a whole number from %llu to %llu, not \"%s\"",
-				(unsigned long long)key->min, (unsigned long long)key->max, text);
+		        (key->max && count > key->max)) {
+			return err_set(err, 1,
+			        "must be a whole number from %llu to %llu, not \"%s\"",
+			        (unsigned long long)key->min, (unsigned long long)key->max, text);
 		}
 		*(uint64_t *)field = count;
 		return 0;
 	case CONFIG_DURATION:
 		if (duration_parse(text, &sec) || (uint64_t)sec < key->min ||
-			(key->max && (uint64_t)sec > key->max)) {
+		        (key->max && (uint64_t)sec > key->max)) {
 			return err_set(err, 1,
-				"must be a duration such as 90s, 15m, 2h or 1d, from %llus to %llus, not \"%s\"",
-				(unsigned long long)key->min, (unsigned long long)key->max, text);
+			        "must be a duration such as 90s, 15m, 2h or 1d, from %llus to "
+			        "%llus, not \"%s\"",
+			        (unsigned long long)key->min, (unsigned long long)key->max, text);
 		}
 		*(int64_t *)field = sec;
 		return 0;
@@ -91,8 +95,8 @@ static int read_line(struct reader *reader, char *line, char *section, size_t se
 		char *end = strchr(text, ']');
 
 		if (!end || end[1] != '\0' || text_copy(section, section_bytes, "") != 0) {
-			return err_set(reader->err, 1, "%s:%d: a section is written [name]", reader->path,
-				reader->line);
+			return err_set(reader->err, 1, "%s:%d: a section is written [name]",
+			        reader->path, reader->line);
 		}
 		*end = '\0';
 		for (const struct config_key *key = reader->keys; key->key; key++) {
@@ -100,13 +104,13 @@ static int read_line(struct reader *reader, char *line, char *section, size_t se
 				return text_copy(section, section_bytes, text + 1);
 			}
 		}
-		return err_set(
-			reader->err, 1, "%s:%d: there is no section [%s]", reader->path, reader->line, text + 1);
+		return err_set(reader->err, 1, "%s:%d: there is no section [%s]", reader->path,
+		        reader->line, text + 1);
 	}
 	value = strchr(text, '=');
 	if (!value) {
-		return err_set(
-			reader->err, 1, "%s:%d: expected \"key = value\"", reader->path, reader->line);
+		return err_set(reader->err, 1, "%s:%d: expected \"key = value\"", reader->path,
+		        reader->line);
 	}
 	*value++ = '\0';
 	text = trim(text);
@@ -118,17 +122,18 @@ static int read_line(struct reader *reader, char *line, char *section, size_t se
 			continue;
 		}
 		if (reader->seen[i]) {
-			return err_set(reader->err, 1, "%s:%d: %s: is set a second time", reader->path,
-				reader->line, text);
+			return err_set(reader->err, 1, "%s:%d: %s: is set a second time",
+			        reader->path, reader->line, text);
 		}
 		reader->seen[i] = true;
 		if (parse_value(key, value, reader->target, reader->err) != 0) {
-			return err_wrap(reader->err, 1, "%s:%d: %s", reader->path, reader->line, text);
+			return err_wrap(
+			        reader->err, 1, "%s:%d: %s", reader->path, reader->line, text);
 		}
 		return 0;
 	}
 	return err_set(reader->err, 1, "%s:%d: %s: there is no such key%s%s%s", reader->path,
-		reader->line, text, *section ? " in [" : "", section, *section ? "]" : "");
+	        reader->line, text, *section ? " in [" : "", section, *section ? "]" : "");
 }
 
 static int fill_initial(struct reader *reader)
@@ -140,11 +145,12 @@ static int fill_initial(struct reader *reader)
 			continue;
 		}
 		if (key->required) {
-			return err_set(reader->err, 1, "%s: %s%s%s%s: is missing (%s)", reader->path,
-				*key->section ? "[" : "", key->section, *key->section ? "] " : "", key->key,
-				key->help);
+			return err_set(reader->err, 1, "%s: %s%s%s%s: is missing (%s)",
+			        reader->path, *key->section ? "[" : "", key->section,
+			        *key->section ? "] " : "", key->key, key->help);
 		}
-		if (key->initial && parse_value(key, key->initial, reader->target, reader->err) != 0) {
+		if (key->initial &&
+		        parse_value(key, key->initial, reader->target, reader->err) != 0) {
 			return err_wrap(reader->err, 1, "default of %s", key->key);
 		}
 	}
@@ -216,6 +222,6 @@ void config_print_sample(const struct config_key *keys)
 			printf("\n[%s]\n", section);
 		}
 		printf("\n# %s%s\n%s%s = %s\n", keys->help, keys->required ? " Required." : "",
-			keys->required ? "" : "# ", keys->key, keys->initial ? keys->initial : "");
+		        keys->required ? "" : "# ", keys->key, keys->initial ? keys->initial : "");
 	}
 }

@@ -26,18 +26,18 @@ struct config_key {
 	const char *section; /* "" for the keys in front of the first section */
 	const char *key;
 	enum config_type type;
-	size_t offset;        /* of the field in the target structure */
-	const char *initial;  /* default as text; NULL with `required` false leaves the field zero */
+	size_t offset;       /* of the field in the target structure */
+	const char *initial; /* default as text; NULL with `required` false leaves the field zero */
 	bool required;
-	uint64_t min, max;    /* for counts and durations; max 0 means no bound */
-	const char *help;     /* one sentence for the sample file and the manual */
+	uint64_t min, max; /* for counts and durations; max 0 means no bound */
+	const char *help;  /* one sentence for the sample file and the manual */
 };
 
 /* Reads `path` into `target` (zeroed by the caller) by the table `keys`, ended by a row with key
  * NULL. Outcome 1: the file is wrong, err says "FILE:LINE: KEY: …"; target may be half filled and
  * is to be given to config_clear(). */
-int config_read(const char *path, const struct config_key *keys, void *target,
-	struct err *err) must_use;
+int config_read(
+        const char *path, const struct config_key *keys, void *target, struct err *err) must_use;
 
 /* Frees the texts in `target` and zeroes the fields of the table. */
 void config_clear(const struct config_key *keys, void *target);

@@ -56,4 +56,4 @@ static inline int err_trace(int fault, const char *file, int line, const char *f
 	((condition) ? (void)0 : err_assert_failed(#condition, __FILE__, __LINE__, __func__))
 
 _Noreturn void err_assert_failed(
-	const char *condition, const char *file, int line, const char *function);
+        const char *condition, const char *file, int line, const char *function);

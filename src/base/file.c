@@ -33,8 +33,9 @@ int file_read(const char *path, struct buf *out, struct err *err)
 		}
 		buf_add(out, piece, (size_t)got);
 		if (out->overflowed) {
-			return err_set(err, -EFBIG, "%s is larger than the %zu bytes that are read of such a file",
-				path, out->count_max);
+			return err_set(err, -EFBIG,
+			        "%s is larger than the %zu bytes that are read of such a file",
+			        path, out->count_max);
 		}
 	}
 }
@@ -109,13 +110,15 @@ int file_read_secret(const char *path, char *out, size_t out_bytes, struct err *
 		return err_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
 	}
 	if (status.st_mode & S_IRWXO) {
-		return err_set(err, 1, "%s can be read by everybody: set its mode to 0600 or 0640", path);
+		return err_set(
+		        err, 1, "%s can be read by everybody: set its mode to 0600 or 0640", path);
 	}
 	r = file_read(path, &text, err);
 	if (r == 0) {
 		count = strcspn(buf_text(&text), "\r\n");
 		if (count == 0 || count >= out_bytes) {
-			r = err_set(err, 1, "%s must hold one line of 1 to %zu characters", path, out_bytes - 1);
+			r = err_set(err, 1, "%s must hold one line of 1 to %zu characters", path,
+			        out_bytes - 1);
 		} else {
 			memcpy(out, buf_text(&text), count);
 			out[count] = '\0';
@@ -140,7 +143,8 @@ int directory_make(const char *path, unsigned mode, struct err *err)
 		}
 		*at = '\0';
 		if (mkdir(copy, mode) < 0 && errno != EEXIST) {
-			return err_set(err, -errno, "cannot make the directory %s: %s", copy, strerror(errno));
+			return err_set(err, -errno, "cannot make the directory %s: %s", copy,
+			        strerror(errno));
 		}
 		if (saved == '\0') {
 			return 0;

@@ -8,8 +8,8 @@ int file_read(const char *path, struct buf *out, struct err *err) must_use;
 
 /* Replaces a file so that after a power cut it holds either the old or the new bytes whole: written
  * beside it, synced, renamed, directory synced. `mode` as in open(2). */
-int file_replace(const char *path, const void *bytes, size_t count, unsigned mode,
-	struct err *err) must_use;
+int file_replace(
+        const char *path, const void *bytes, size_t count, unsigned mode, struct err *err) must_use;
 
 /* Reads a secret (a PIN, a token): the first line, without its end. Outcome 1: empty, longer than
  * `out_bytes` - 1, or readable by others than its owner and group. */

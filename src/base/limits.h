@@ -25,7 +25,8 @@
 /* RFC 3339 with milliseconds and Z. */
 #define TIME_TEXT_BYTES_MAX 32
 
-/* A PEM or DER certificate we accept: a P-384 certificate with every extension of ours is 1.2 KiB. */
+/* A PEM or DER certificate we accept: a P-384 certificate with every extension of ours is 1.2 KiB.
+ */
 #define CERT_DER_BYTES_MAX 8192
 #define CERT_CHAIN_COUNT_MAX 4
 #define CSR_DER_BYTES_MAX 8192
@@ -33,8 +34,8 @@
 /* A CRL of 100,000 revoked certificates is 3.9 MB (L7). */
 #define CRL_DER_BYTES_MAX (8 << 20)
 
-/* The longest that a revocation list and an OCSP answer may be valid: a stolen core must not get one
- * that outlives the theft by much. */
+/* The longest that a revocation list and an OCSP answer may be valid: a stolen core must not get
+ * one that outlives the theft by much. */
 #define CRL_SEC_MAX (31 * 24 * 3600)
 #define OCSP_SEC_MAX (7 * 24 * 3600)
 
@@ -51,24 +52,30 @@
 #define HTTP_HEADER_COUNT_MAX 64
 #define HTTP_TARGET_BYTES_MAX 2048
 #define HTTP_BODY_BYTES_MAX (1 << 20)
-#define HTTP_STREAM_QUEUE_BYTES_MAX (256 << 10) /* unread events before a slow reader is dropped */
+#define HTTP_STREAM_QUEUE_BYTES_MAX                                                                \
+	(256 << 10) /* unread events before a slow reader is dropped                               \
+	             */
 #define HTTP_HANDSHAKE_DEADLINE_MSEC 10000
 #define HTTP_HEADER_DEADLINE_MSEC 10000
 #define HTTP_BODY_DEADLINE_MSEC 30000
 #define HTTP_IDLE_DEADLINE_MSEC 30000
 #define HTTP_CONNECTIONS_PER_PEER_MAX 64 /* L16 */
 #define HTTP_QUERY_COUNT_MAX 32
-#define HTTP_CONNECTIONS_MAX 16384       /* of one listener; a front's descriptors end near 20,000 */
-#define HTTP_HANDSHAKES_MAX 256          /* in flight: 0.2 s of one core's work */
-#define HTTP_HANDSHAKES_PER_ROUND_MAX 4  /* steps of 0.4 ms before others get their turn (L16) */
-#define HTTP_HANDSHAKE_EVICT_MSEC 1000   /* at that maximum, one this old makes room for a new one */
-#define HTTP_LINGER_MSEC 1000            /* for the peer to read why it was refused */
+#define HTTP_CONNECTIONS_MAX 16384      /* of one listener; a front's descriptors end near 20,000 */
+#define HTTP_HANDSHAKES_MAX 256         /* in flight: 0.2 s of one core's work */
+#define HTTP_HANDSHAKES_PER_ROUND_MAX 4 /* steps of 0.4 ms before others get their turn (L16) */
+#define HTTP_HANDSHAKE_EVICT_MSEC                                                                  \
+	1000                  /* at that maximum, one this old makes room for a new one            \
+	                       */
+#define HTTP_LINGER_MSEC 1000 /* for the peer to read why it was refused */
 #define HTTP_LINGER_BYTES_MAX (256 << 10)
-#define HTTP_EVENT_BYTES_MAX (256 << 10) /* one server-sent event as a client takes it: a policy */
-#define HTTP_CLIENT_QUEUE_COUNT_MAX 64   /* requests that wait for the one in flight */
-#define HTTP_CLIENT_IDLE_MSEC 20000      /* less than the server's, so that it never closes first */
-#define HTTP_CONNECT_DEADLINE_MSEC 5000  /* one address, handshake included, before the next */
-#define HTTP_PEER_SILENCE_MSEC 10000     /* TCP_USER_TIMEOUT: a dead peer is noticed in 15 s */
+#define HTTP_EVENT_BYTES_MAX                                                                       \
+	(256 << 10)                     /* one server-sent event as a client takes it: a policy    \
+	                                 */
+#define HTTP_CLIENT_QUEUE_COUNT_MAX 64  /* requests that wait for the one in flight */
+#define HTTP_CLIENT_IDLE_MSEC 20000     /* less than the server's, so that it never closes first */
+#define HTTP_CONNECT_DEADLINE_MSEC 5000 /* one address, handshake included, before the next */
+#define HTTP_PEER_SILENCE_MSEC 10000    /* TCP_USER_TIMEOUT: a dead peer is noticed in 15 s */
 #define HTTP_RESPONSE_BODY_BYTES_MAX (16 << 20) /* a CRL is 8 MiB (CRL_DER_BYTES_MAX) */
 
 /* A message between two of our own processes. */
@@ -99,10 +106,10 @@
 /* Clock difference between center and gateway that is tolerated (fault F12). */
 #define CLOCK_SKEW_SEC_MAX 60
 
-/* A grant that reaches a gateway this much later than it was issued (or begins) was held up or kept,
- * and is refused: twice the tolerated clock difference. A grant that was accepted waits this long for
- * its CHILD SA; the center's own deadline (30 s) is shorter and normally decides. From the two the
- * center knows when a connection that it cannot reach is dead for certain. */
+/* A grant that reaches a gateway this much later than it was issued (or begins) was held up or
+ * kept, and is refused: twice the tolerated clock difference. A grant that was accepted waits this
+ * long for its CHILD SA; the center's own deadline (30 s) is shorter and normally decides. From the
+ * two the center knows when a connection that it cannot reach is dead for certain. */
 #define GRANT_AGE_SEC_MAX (2 * CLOCK_SKEW_SEC_MAX)
 #define GRANT_UP_SEC_MAX 60
 

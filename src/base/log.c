@@ -51,8 +51,8 @@ static void write_line(enum log_level level, const char *text)
 	gmtime_r(&now.tv_sec, &utc);
 	used = strftime(line, sizeof(line), "{\"time\":\"%Y-%m-%dT%H:%M:%S", &utc);
 	used += (size_t)snprintf(line + used, sizeof(line) - used,
-		".%03ldZ\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"",
-		now.tv_nsec / 1000000, level_names[level], log_process, (int)getpid());
+	        ".%03ldZ\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"",
+	        now.tv_nsec / 1000000, level_names[level], log_process, (int)getpid());
 	used = append_escaped(line, used, sizeof(line) - 4, text);
 	memcpy(line + used, "\"}\n", 3);
 	if (write(STDERR_FILENO, line, used + 3) < 0) {
@@ -76,5 +76,6 @@ void log_write(enum log_level level, const char *format, ...)
 
 void log_trace(const char *file, int line, const char *function, int fault)
 {
-	log_write(LOG_DEBUG, "fault %d (%s) at %s:%d %s", fault, strerror(-fault), file, line, function);
+	log_write(LOG_DEBUG, "fault %d (%s) at %s:%d %s", fault, strerror(-fault), file, line,
+	        function);
 }

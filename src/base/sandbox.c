@@ -198,12 +198,15 @@ static int enter_landlock(const struct sandbox_path *paths, struct err *err)
 	return 0;
 }
 
-static int add_calls(scmp_filter_ctx filter, const char *const *names)
+static int add_calls(scmp_filter_ctx filter, const char *const *names, bool any_socket)
 {
 	for (; *names; names++) {
 		int number = seccomp_syscall_resolve_name(*names);
 		int r;
 
+		if (!any_socket && number == SCMP_SYS(socket)) {
+			continue; /* add_families() allows some */
+		}
 		/* A call that this machine's architecture does not have (`open` on arm64) is no
 		 * loss. */
 		if (number == __NR_SCMP_ERROR || number < 0) {
@@ -217,13 +220,27 @@ static int add_calls(scmp_filter_ctx filter, const char *const *names)
 	return 0;
 }
 
-static int enter_seccomp(const char *const *const *sets, struct err *err)
+static int add_families(scmp_filter_ctx filter, const int *families)
+{
+	int r = 0;
+
+	for (; r == 0 && *families != 0; families++) {
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+		        SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)*families));
+	}
+	return r;
+}
+
+static int enter_seccomp(const char *const *const *sets, const int *families, struct err *err)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = filter ? 0 : -ENOMEM;
 
 	for (; r == 0 && *sets; sets++) {
-		r = add_calls(filter, *sets);
+		r = add_calls(filter, *sets, !families);
+	}
+	if (r == 0 && families) {
+		r = add_families(filter, families);
 	}
 	if (r == 0) {
 		r = seccomp_load(filter);
@@ -247,7 +264,7 @@ int sandbox_enter(const struct sandbox *sandbox, struct err *err)
 		r = enter_landlock(sandbox->paths, err);
 	}
 	if (r == 0 && sandbox->calls && FILTER_CALLS) {
-		r = enter_seccomp(sandbox->calls, err);
+		r = enter_seccomp(sandbox->calls, sandbox->families, err);
 	}
 	return r;
 }

@@ -9,7 +9,7 @@ bool name_valid(const char *text)
 	size_t count = strlen(text);
 
 	if (count < 1 || count > NAME_BYTES_MAX || text[0] < 'a' || text[0] > 'z' ||
-		text[count - 1] == '-') {
+	        text[count - 1] == '-') {
 		return false;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -105,12 +105,12 @@ int hex_parse(const char *text, uint8_t *out, size_t count)
 }
 
 static const char base64_digits[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char base64url_digits[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static void add_base64(
-	struct buf *out, const uint8_t *bytes, size_t count, const char *digits, bool padded)
+        struct buf *out, const uint8_t *bytes, size_t count, const char *digits, bool padded)
 {
 	for (size_t i = 0; i < count; i += 3) {
 		size_t have = count - i < 3 ? count - i : 3;
@@ -157,8 +157,9 @@ static int parse_base64(const char *text, size_t count, struct buf *out, const c
 		group = group << 6 | (uint32_t)(digit - digits);
 		if (++have == 4) {
 			buf_add(out,
-				(uint8_t[]){ (uint8_t)(group >> 16), (uint8_t)(group >> 8), (uint8_t)group },
-				3);
+			        (uint8_t[]){ (uint8_t)(group >> 16), (uint8_t)(group >> 8),
+			                (uint8_t)group },
+			        3);
 			group = 0;
 			have = 0;
 		}
@@ -225,7 +226,8 @@ int unsigned_parse(const char *text, uint64_t max, uint64_t *ret_value)
 	}
 	for (; *text; text++) {
 		if (!isdigit((unsigned char)*text) || __builtin_mul_overflow(value, 10, &value) ||
-			__builtin_add_overflow(value, (uint64_t)(*text - '0'), &value) || value > max) {
+		        __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value) ||
+		        value > max) {
 			return 1;
 		}
 	}

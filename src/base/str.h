@@ -10,7 +10,8 @@
 
 /* A name: lower-case letters, digits and hyphens, starting with a letter, ending with a letter or
  * digit, 1 to NAME_BYTES_MAX. It can stand in a certificate, an IKE identity, a VICI section, a
- * file name and a log line as it is; this is what makes injection through names impossible (A19). */
+ * file name and a log line as it is; this is what makes injection through names impossible (A19).
+ */
 bool name_valid(const char *text);
 
 struct id {

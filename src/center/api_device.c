@@ -17,8 +17,8 @@
 
 #define HEARTBEAT_SEC 10 /* kept by the front */
 
-/* Where a gateway is reached: its own word, unless it came to us from another address; then there is
- * a NAT between, and nobody reaches it ("any"). */
+/* Where a gateway is reached: its own word, unless it came to us from another address; then there
+ * is a NAT between, and nobody reaches it ("any"). */
 static struct address reached_at(const struct request *request, struct address own)
 {
 	struct address seen = { 0 };

@@ -30,21 +30,6 @@ static int check_key(
 	return CTL_OK;
 }
 
-static bool use_fits(enum statement_role role, enum statement_use use)
-{
-	switch (role) {
-	case STATEMENT_PROVIDER:
-		return use == STATEMENT_USE_GRANT || use == STATEMENT_USE_POLICY ||
-		       use == STATEMENT_USE_CHECKPOINT;
-	case STATEMENT_MAKER:
-		return use == STATEMENT_USE_DEVICE_INFORMATION;
-	case STATEMENT_DEVICE_CA:
-	case STATEMENT_SERVICE_CA:
-		return use == STATEMENT_USE_CA;
-	}
-	return false;
-}
-
 /* "grant=grant.pem" */
 static int take_key(struct ctl *ctl, const char *text, struct statement *statement)
 {
@@ -59,7 +44,8 @@ static int take_key(struct ctl *ctl, const char *text, struct statement *stateme
 	}
 	word[path - text] = '\0';
 	path++;
-	if (statement_use_parse(word, &key->use) != 0 || !use_fits(statement->role, key->use)) {
+	if (statement_use_parse(word, &key->use) != 0 ||
+	        !statement_use_fits(statement->role, key->use)) {
 		return ctl_fail(ctl, CTL_USAGE, "--key: \"%.40s\" is no use of a %s's key", word,
 		        statement_role_name(statement->role));
 	}
@@ -225,26 +211,13 @@ static int run_withdraw(struct ctl *ctl)
 static int run_show(struct ctl *ctl)
 {
 	const char *path = ctl_text(ctl, "FILE");
-	AUTO_BUF struct buf text = BUF(JWS_SMALL_BYTES_MAX);
 	AUTO(statement) struct statement *statement = NULL;
-	AUTO(key) struct key *root = NULL;
-	const struct key *roots[1];
-	int r = material_key(ctl, ctl_text(ctl, "root"), &root);
+	int r = material_statement(ctl, path, &statement);
 
 	if (r == CTL_OK) {
-		r = material_seal(ctl, path, &text);
+		ctl->result = statement_json(statement);
 	}
-	if (r != CTL_OK) {
-		return r;
-	}
-	roots[0] = root;
-	r = ctl_result(
-	        ctl, statement_open(buf_text(&text), text.count, roots, 1, &statement, &ctl->err));
-	if (r != CTL_OK) {
-		return err_wrap(&ctl->err, r, "%s", path);
-	}
-	ctl->result = statement_json(statement);
-	return CTL_OK;
+	return r;
 }
 
 static int run_publish(struct ctl *ctl)

@@ -222,30 +222,6 @@ static int run_provider(struct ctl *ctl)
 	return r;
 }
 
-static int run_owner(struct ctl *ctl)
-{
-	AUTO(token) struct token *token = NULL;
-	AUTO(token_key) struct token_key *key = NULL;
-	const char *out = ctl_text(ctl, "out");
-	size_t count;
-	const uint8_t *spki;
-	bool made;
-	int r = material_token(ctl, &token);
-
-	if (r == CTL_OK) {
-		r = material_token_key_make(
-		        ctl, token, TOKEN_KEY_EC_P256, ctl_text(ctl, "key"), &key, &made);
-	}
-	if (r != CTL_OK) {
-		return r;
-	}
-	spki = token_key_spki(key, &count);
-	ctl_put(ctl, "public_key", out);
-	ctl_put(ctl, "key_id", material_key_id(spki, count).text);
-	ctl_put_bool(ctl, "made", made);
-	return material_write_spki(ctl, out, spki, count);
-}
-
 static int run_crl(struct ctl *ctl)
 {
 	return issue_crl(ctl, CERT_SET(CERT_ROOT), NULL);
@@ -369,7 +345,7 @@ static const struct command ceremony_commands[] = {
 	        "what others need of them.",
 	        GROUP_TOKEN, provider_options, run_provider },
 	{ "owner", "Makes a site owner's key in the owner's token and writes its public half.",
-	        GROUP_TOKEN, owner_options, run_owner },
+	        GROUP_TOKEN, owner_options, material_signing_key },
 	{ "crl", "Signs the root's revocation list again, with a new number and date.", GROUP_TOKEN,
 	        crl_options, run_crl },
 	{ "revoke", "Puts a CA certificate on the root's revocation list.", GROUP_TOKEN,

@@ -14,24 +14,12 @@
 static int open_maker(struct ctl *ctl, struct statement **ret_statement)
 {
 	const char *path = ctl_text(ctl, "statement");
-	AUTO_BUF struct buf text = BUF(JWS_SMALL_BYTES_MAX);
 	AUTO(statement) struct statement *statement = NULL;
-	AUTO(key) struct key *root = NULL;
-	const struct key *roots[1];
 	int64_t now = clock_wall_usec();
-	int r = material_key(ctl, ctl_text(ctl, "root"), &root);
+	int r = material_statement(ctl, path, &statement);
 
-	if (r == CTL_OK) {
-		r = material_seal(ctl, path, &text);
-	}
 	if (r != CTL_OK) {
 		return r;
-	}
-	roots[0] = root;
-	r = ctl_result(
-	        ctl, statement_open(buf_text(&text), text.count, roots, 1, &statement, &ctl->err));
-	if (r != CTL_OK) {
-		return err_wrap(&ctl->err, r, "%s", path);
 	}
 	if (statement->role != STATEMENT_MAKER || statement->state != STATEMENT_GRANTED ||
 	        now < statement->not_before || now >= statement->not_after) {

@@ -10,30 +10,6 @@
 #include "ctl/material.h"
 #include "pki/device_information.h"
 
-static int run_init(struct ctl *ctl)
-{
-	AUTO(token) struct token *token = NULL;
-	AUTO(token_key) struct token_key *key = NULL;
-	const char *out = ctl_text(ctl, "out");
-	const uint8_t *spki;
-	size_t count;
-	bool made;
-	int r = material_token(ctl, &token);
-
-	if (r == CTL_OK) {
-		r = material_token_key_make(
-		        ctl, token, TOKEN_KEY_EC_P256, ctl_text(ctl, "key"), &key, &made);
-	}
-	if (r != CTL_OK) {
-		return r;
-	}
-	spki = token_key_spki(key, &count);
-	ctl_put(ctl, "public_key", out);
-	ctl_put(ctl, "key_id", material_key_id(spki, count).text);
-	ctl_put_bool(ctl, "made", made);
-	return material_write_spki(ctl, out, spki, count);
-}
-
 /* Tier 1: slot 01 of the gateway's token. */
 static int run_key(struct ctl *ctl)
 {
@@ -284,7 +260,7 @@ static const struct option gateway_options[] = {
 
 static const struct command maker_commands[] = {
 	{ "init", "Makes the key that seals device information in the maker's token.", GROUP_TOKEN,
-	        init_options, run_init },
+	        init_options, material_signing_key },
 	{ "key", "Makes the tier 1 key in a gateway's token (id 01).", GROUP_TOKEN, key_options,
 	        run_key },
 	{ "information", "Seals what the maker says of one box.", GROUP_TOKEN, information_options,

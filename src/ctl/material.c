@@ -318,3 +318,46 @@ void material_validity(
 		*ret_not_after = cert_not_after_usec(issuer);
 	}
 }
+
+int material_signing_key(struct ctl *ctl)
+{
+	AUTO(token) struct token *token = NULL;
+	AUTO(token_key) struct token_key *key = NULL;
+	const char *out = ctl_text(ctl, "out");
+	const uint8_t *spki;
+	size_t count;
+	bool made;
+	int r = material_token(ctl, &token);
+
+	if (r == CTL_OK) {
+		r = material_token_key_make(
+		        ctl, token, TOKEN_KEY_EC_P256, ctl_text(ctl, "key"), &key, &made);
+	}
+	if (r != CTL_OK) {
+		return r;
+	}
+	spki = token_key_spki(key, &count);
+	ctl_put(ctl, "public_key", out);
+	ctl_put(ctl, "key_id", material_key_id(spki, count).text);
+	ctl_put_bool(ctl, "made", made);
+	return material_write_spki(ctl, out, spki, count);
+}
+
+int material_statement(struct ctl *ctl, const char *path, struct statement **ret_statement)
+{
+	AUTO_BUF struct buf text = BUF(JWS_SMALL_BYTES_MAX);
+	AUTO(key) struct key *root = NULL;
+	const struct key *roots[1];
+	int r = material_key(ctl, ctl_text(ctl, "root"), &root);
+
+	if (r == CTL_OK) {
+		r = material_seal(ctl, path, &text);
+	}
+	if (r != CTL_OK) {
+		return r;
+	}
+	roots[0] = root;
+	r = ctl_result(ctl,
+	        statement_open(buf_text(&text), text.count, roots, 1, ret_statement, &ctl->err));
+	return r == CTL_OK ? r : err_wrap(&ctl->err, r, "%s", path);
+}

@@ -9,6 +9,7 @@
 #include "pki/cert.h"
 #include "pki/csr.h"
 #include "pki/key.h"
+#include "pki/statement.h"
 #include "pki/token.h"
 
 /* Reads a file of at most `out`'s maximum. "-" is standard input. */
@@ -47,6 +48,14 @@ int material_token_key(struct ctl *ctl, struct token *token, const char *label,
  * another type is refused. */
 int material_token_key_make(struct ctl *ctl, struct token *token, enum token_key_type type,
         const char *label, struct token_key **ret_key, bool *ret_made) must_use;
+
+/* The whole of a command: finds or makes the P-256 key --key and writes its public half to --out.
+ */
+int material_signing_key(struct ctl *ctl) must_use;
+
+/* Reads a statement that the root key --root has sealed. */
+int material_statement(
+        struct ctl *ctl, const char *path, struct statement **ret_statement) must_use;
 
 bool material_key_is_ed25519(const struct key *key);
 /* Essentials of a certificate in a new object. */

@@ -40,6 +40,11 @@ struct agent {
 
 	/* enrolment */
 	struct http_client *enrol;
+	bool renewing;        /* what is asked for takes the place of a certificate that works */
+	bool priv_told;       /* this priv has our certificate */
+	bool token_said;      /* the journal knows that the token is not there */
+	uint8_t old_ids[TOKEN_SLOTS_MAX]; /* slots that the newest certificate made superfluous */
+	size_t old_count;
 	struct token_key *new_key;
 	uint8_t new_id;
 	struct loop_timer *token_timer; /* looks at the token, tries to enrol, renews */
@@ -48,11 +53,13 @@ struct agent {
 	struct http_client *stream, *calls;
 	struct loop_timer *connect_timer;
 	int64_t back_off_msec;
+	int64_t opened_usec;  /* when the stream was opened */
+	bool stopping;        /* ends as soon as the last reports are out */
 	bool link_said; /* the journal knows that the link is up */
 
 	/* priv */
 	struct channel *priv;
-	struct loop_timer *priv_timer;
+	struct loop_timer *priv_timer, *stop_timer;
 
 	/* journal, on its way to the center */
 	uint64_t journal_newest, journal_oldest, journal_sent;
@@ -60,14 +67,15 @@ struct agent {
 	struct loop_timer *journal_timer;
 
 	/* reports, gathered while one request is under way */
-	struct buf reports; /* JSON objects with commas between */
-	bool report_busy;
+	struct buf reports;   /* JSON objects with commas between; kept until the center took them */
+	size_t reports_sent;  /* so many bytes of it are on their way; 0: none */
 	struct loop_timer *report_timer;
 
 	/* ledger: the newest checkpoint that was checked */
-	char *checkpoint;      /* signed note */
+	char *checkpoint; /* signed note */
 	uint64_t checkpoint_size;
 	char *checkpoint_next; /* the one that is being checked */
+	int64_t refused_usec;  /* when one was refused last, and that recorded */
 	uint8_t *verifier_keys; /* of the provider's checkpoints, from its accreditation */
 	size_t verifier_key_count;
 
@@ -77,34 +85,38 @@ struct agent {
 	struct local *locals;
 };
 
-/* --- agent.c -------------------------------------------------------------------------------------- */
+/* --- agent.c --- */
 
 void agent_state_set(struct agent *agent, enum agent_state state, const char *format, ...)
-	printf_like(3, 4);
+        printf_like(3, 4);
 const char *agent_state_name(enum agent_state state);
-void agent_send(struct agent *agent, uint16_t type, uint32_t tag, const struct buf *payload);
+/* Outcome 1: there is no priv, or it does not read; nothing was sent. */
+int agent_send(struct agent *agent, uint16_t type, uint32_t tag, const struct buf *payload) must_use;
 /* A record in the journal, kept by priv. */
 void agent_note(struct agent *agent, const char *kind, const char *subject, const char *text);
-void agent_cut(struct agent *agent, const char *id, const char *by, const char *reason);
+/* A local cut. Outcome as agent_send(). */
+int agent_cut(struct agent *agent, const char *id, const char *reason) must_use;
 
-/* --- agent_enrol.c -------------------------------------------------------------------------------- */
+/* --- agent_enrol.c --- */
 
 /* Looks what the token holds, enrols where a service certificate is missing or old, and starts the
  * link when there is one. Sets its own timer to come again. */
 void agent_token_look(void *context);
 
-/* --- agent_link.c --------------------------------------------------------------------------------- */
+/* --- agent_link.c --- */
 
 /* Starts (again) to hold the stream. */
 void agent_link_start(struct agent *agent);
 void agent_link_stop(struct agent *agent);
 void agent_report(struct agent *agent, const char *report, size_t count);
 void agent_journal_grew(struct agent *agent, uint64_t newest, uint64_t oldest);
+/* Whether reports are still to be sent. */
+bool agent_reports_wait(const struct agent *agent);
 void agent_journal_take(struct agent *agent, const uint8_t *payload, size_t count);
 void agent_link_new(struct agent *agent);
 void agent_link_free(struct agent *agent);
 
-/* --- agent_ledger.c ------------------------------------------------------------------------------- */
+/* --- agent_ledger.c --- */
 
 void agent_ledger_open(struct agent *agent);
 /* The data of a `checkpoint` event. */
@@ -112,9 +124,11 @@ void agent_ledger_take(struct agent *agent, const char *data, size_t count);
 /* The data of a `trust` event: whose checkpoints count. */
 void agent_ledger_trust(struct agent *agent, const char *data, size_t count);
 
-/* --- agent_local.c -------------------------------------------------------------------------------- */
+/* --- agent_local.c --- */
 
 int agent_local_open(struct agent *agent, struct err *err) must_use;
 void agent_local_close(struct agent *agent);
 /* priv's answer to MESSAGE_STATUS. */
 void agent_local_status(struct agent *agent, uint32_t tag, const char *text, size_t count);
+/* The link to the center, or priv, is gone, and with it every answer that was awaited from there. */
+void agent_local_lost(struct agent *agent, bool priv, const char *why);

@@ -4,13 +4,16 @@
  *     no token, wrong PIN        say so; a wrong PIN is not tried again until a restart
  *     no device certificate      the maker has not finished this box
  *     no service certificate     EST simpleenroll with tier 1, as often as the center says "later"
- *     past two thirds of life    EST simplereenroll with tier 2
- *     expired                    simpleenroll again
+ *     past two thirds of life    EST simplereenroll with tier 2; the link stays as it is meanwhile
+ *     expired                    the link is ended, and simpleenroll again
  *
- * Keys are made in the token, one for each provider (B1, B5).
+ * Keys are made in the token, one for each provider (B1, B5). Of several certificates for our provider
+ * the one that ends last counts; the others are deleted once the link is up with it, so that a power
+ * cut at any point leaves one that works.
  */
 #include "gateway/agent.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -26,7 +29,7 @@
 #define TOKEN_RETRY_MSEC 5000
 #define ENROL_DEADLINE_MSEC 20000
 #define ENROL_RETRY_SEC_MAX 300
-#define RENEW_LOOK_MSEC (60 * 1000)
+#define LOOK_MSEC_MAX (60 * 1000)
 
 static int client_tls(struct agent *agent, struct token_key *key, const struct cert *cert,
 	struct ssl_ctx_st **ret_tls, struct err *err)
@@ -66,34 +69,98 @@ static int read_pair(struct agent *agent, uint8_t id, struct token_key **ret_key
 	return token_key_find(agent->token, id, ret_key, err);
 }
 
-/* The slot labelled with our provider; a key without a certificate is one whose enrolment was not
+/* Whether `cert` is to be used rather than the one that was found before. */
+static bool is_newer(const struct cert *cert, const struct cert *than)
+{
+	return !than || cert_not_after_usec(cert) > cert_not_after_usec(than);
+}
+
+/* Looks at one slot with a certificate. The pair in use stays the same object as long as it is the
+ * newest: the TLS context uses its key. */
+static int look_at(struct agent *agent, uint8_t id, struct token_key **key, struct cert **cert,
+	uint8_t *ret_id, struct err *err)
+{
+	AUTO(cert) struct cert *one = NULL;
+	AUTO(token_key) struct token_key *one_key = NULL;
+	int r = read_pair(agent, id, &one_key, &one, err);
+
+	if (r != 0) {
+		return r;
+	}
+	if (*cert) {
+		agent->old_ids[agent->old_count++] = is_newer(one, *cert) ? *ret_id : id;
+	}
+	if (is_newer(one, *cert)) {
+		cert_free(*cert);
+		token_key_free(*key);
+		*cert = TAKE(one);
+		*key = TAKE(one_key);
+		*ret_id = id;
+	}
+	return 0;
+}
+
+/* The slots labelled with our provider; a key without a certificate is one whose enrolment was not
  * finished, and is used again. */
 static int find_service(struct agent *agent, struct err *err)
 {
+	AUTO(cert) struct cert *cert = NULL;
+	AUTO(token_key) struct token_key *key = NULL;
 	struct token_slot *slots = NULL;
 	size_t count;
+	uint8_t id = 0;
 	int r;
 
+	agent->old_count = 0;
 	r = token_list(agent->token, &slots, &count, err);
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		uint8_t id = slots[i].id[0];
+		uint8_t at = slots[i].id[0];
 
-		if (slots[i].id_bytes != 1 || id < TOKEN_ID_SERVICE_FIRST || !slots[i].has_key ||
+		if (slots[i].id_bytes != 1 || at < TOKEN_ID_SERVICE_FIRST || !slots[i].has_key ||
 			strcmp(slots[i].label, agent->config->provider) != 0) {
 			continue;
 		}
 		if (slots[i].has_certificate) {
-			agent->service = cert_free(agent->service);
-			agent->service_key = token_key_free(agent->service_key);
-			r = read_pair(agent, id, &agent->service_key, &agent->service, err);
-			agent->service_id = id;
+			r = look_at(agent, at, &key, &cert, &id, err);
 		} else if (!agent->new_key) {
-			r = token_key_find(agent->token, id, &agent->new_key, err);
-			agent->new_id = id;
+			r = token_key_find(agent->token, at, &agent->new_key, err);
+			agent->new_id = at;
 		}
 	}
 	free(slots);
-	return r;
+	if (r != 0) {
+		return r;
+	}
+	if (!cert || !agent->service || id != agent->service_id ||
+		!key_hash_equal(cert_fingerprint(cert), cert_fingerprint(agent->service))) {
+		/* Nothing may use the old key any more. */
+		agent_link_stop(agent);
+		tls_context_free(agent->tls);
+		agent->tls = NULL;
+		agent->enrol = http_client_free(agent->enrol);
+		cert_free(agent->service);
+		token_key_free(agent->service_key);
+		agent->service = TAKE(cert);
+		agent->service_key = TAKE(key);
+		agent->service_id = id;
+	}
+	return 0;
+}
+
+/* What the certificate in use made superfluous. */
+static void delete_old(struct agent *agent)
+{
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < agent->old_count; i++) {
+		if (token_delete(agent->token, agent->old_ids[i], &err) != 0) {
+			log_warning("the old service key %02x could not be deleted: %s",
+				agent->old_ids[i], err.text);
+		} else {
+			log_info("the old service key %02x is deleted", agent->old_ids[i]);
+		}
+	}
+	agent->old_count = 0;
 }
 
 static int find_device(struct agent *agent, struct err *err)
@@ -119,6 +186,29 @@ static int make_key(struct agent *agent, struct err *err)
 		agent->config->provider, &agent->new_key, err);
 }
 
+/* Not by the answer's own word: a certificate that the gateway could not use must not take the place
+ * of one that works. */
+static int judge(const struct agent *agent, const struct cert *cert, struct err *err)
+{
+	char gateway[NAME_BYTES_MAX + 1], provider[NAME_BYTES_MAX + 1];
+	int64_t now = clock_wall_usec();
+
+	if (cert_lint(cert, CERT_SERVICE, err) != 0) {
+		return 1;
+	}
+	if (cert_identity(cert, gateway, provider) != 0 ||
+		strcmp(provider, agent->config->provider) != 0) {
+		return err_set(err, 1, "it is not for the provider %s", agent->config->provider);
+	}
+	if (agent->service && strcmp(cert_dns_name(cert, 0), cert_dns_name(agent->service, 0)) != 0) {
+		return err_set(err, 1, "it makes this gateway %s", cert_dns_name(cert, 0));
+	}
+	if (now < cert_not_before_usec(cert) || now >= cert_not_after_usec(cert)) {
+		return err_set(err, 1, "it is not valid now (is the clock right?)");
+	}
+	return 0;
+}
+
 /* Keeps the certificate that belongs to the key we asked for. */
 static int install(struct agent *agent, const struct http1_message *answer, struct err *err)
 {
@@ -128,7 +218,9 @@ static int install(struct agent *agent, const struct http1_message *answer, stru
 	bool found = false;
 	int r = 1;
 
-	if (est_certs_parse(answer->body, answer->body_bytes, certs, CERT_CHAIN_COUNT_MAX, &count, err)) {
+	if (!answer->body ||
+		est_certs_parse(answer->body, answer->body_bytes, certs, CERT_CHAIN_COUNT_MAX, &count,
+			err) != 0) {
 		return 1;
 	}
 	for (size_t i = 0; i < count && !found; i++) {
@@ -138,11 +230,15 @@ static int install(struct agent *agent, const struct http1_message *answer, stru
 			continue;
 		}
 		found = true;
-		r = cert_lint(certs[i], CERT_SERVICE, err);
+		r = judge(agent, certs[i], err);
 		if (r == 0) {
 			der = cert_der(certs[i], &cert_bytes);
-			r = token_certificate_put(
-				agent->token, agent->new_id, agent->config->provider, der, cert_bytes, err);
+			r = token_certificate_put(agent->token, agent->new_id, agent->config->provider,
+				der, cert_bytes, err);
+		}
+		if (r == 0) {
+			agent_note(agent, "service.certificate-installed", cert_serial(certs[i]),
+				agent->renewing ? "renewed" : "enrolled");
 		}
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -151,20 +247,23 @@ static int install(struct agent *agent, const struct http1_message *answer, stru
 	return found ? r : err_set(err, 1, "the center's answer holds no certificate for our key");
 }
 
-static void finish_enrolment(struct agent *agent)
+/* What enrolment came to. A renewal that fails is no news for the link, which is up. */
+static void say(struct agent *agent, const char *text)
 {
-	uint8_t old_id = agent->service ? agent->service_id : 0;
-	struct err err = { 0 };
-
-	log_info("service certificate installed");
-	agent->service = cert_free(agent->service);
-	agent->service_key = token_key_free(agent->service_key);
-	agent->new_key = token_key_free(agent->new_key);
-	if (old_id != 0 && old_id != agent->new_id && token_delete(agent->token, old_id, &err) != 0) {
-		log_warning("the old service key could not be deleted: %s", err.text);
+	if (agent->renewing) {
+		log_warning("the service certificate could not be renewed yet: %s", text);
+	} else {
+		agent_state_set(agent, AGENT_ENROLLING, "%s", text);
 	}
-	agent_link_stop(agent);
-	try_later(agent, 0);
+}
+
+static void take_refusal(struct agent *agent, const struct http1_message *message)
+{
+	char text[ERR_TEXT_BYTES_MAX];
+
+	snprintf(text, sizeof(text), "the center refuses (%d): %.300s", message->status,
+		message->body ? (const char *)message->body : "");
+	say(agent, text);
 }
 
 static void on_enrolled(void *context, const struct http_response *response)
@@ -174,22 +273,23 @@ static void on_enrolled(void *context, const struct http_response *response)
 	uint64_t after_sec = 5;
 	struct err err = { 0 };
 
-	if (!response->message) {
-		agent_state_set(agent, AGENT_ENROLLING, "%s", response->reason);
+	if (response->fault < 0) {
+		say(agent, response->reason);
 	} else if (response->message->status == 200) {
 		if (install(agent, response->message, &err) == 0) {
-			finish_enrolment(agent);
+			log_info("service certificate installed");
+			agent->new_key = token_key_free(agent->new_key);
+			try_later(agent, 0); /* which finds it in the token */
 			return;
 		}
-		agent_state_set(agent, AGENT_ENROLLING, "the certificate is refused: %s", err.text);
+		err_wrap(&err, 1, "the certificate is refused");
+		say(agent, err.text);
 		agent_note(agent, "enrolment.refused", agent->config->provider, err.text);
+		after_sec = 60;
 	} else if (response->message->status == 202) {
-		agent_state_set(agent, AGENT_ENROLLING,
-			"the provider has not approved this gateway yet; asking again from time to time");
+		say(agent, "the provider has not approved this gateway yet; asking again from time to time");
 	} else {
-		agent_state_set(agent, AGENT_ENROLLING, "the center refuses (%d): %.300s",
-			response->message->status,
-			response->message->body ? (const char *)response->message->body : "");
+		take_refusal(agent, response->message);
 		after_sec = 30;
 	}
 	if (retry && unsigned_parse(retry, ENROL_RETRY_SEC_MAX, &after_sec) != 0) {
@@ -267,7 +367,17 @@ static void tell_identity(struct agent *agent)
 
 	buf_add_u8(&payload, agent->service_id);
 	buf_add_block(&payload, der, count);
-	agent_send(agent, MESSAGE_IDENTITY, 0, &payload);
+	agent->priv_told = agent_send(agent, MESSAGE_IDENTITY, 0, &payload) == 0;
+}
+
+/* When the certificate is to be looked at next: it is renewed, or ends, in time whatever its life. */
+static int64_t look_msec(const struct agent *agent)
+{
+	int64_t now = clock_wall_usec(), renew = cert_renew_usec(agent->service);
+	int64_t at = now < renew ? renew : cert_not_after_usec(agent->service);
+	int64_t msec = (at - now) / USEC_PER_MSEC + 1;
+
+	return msec < LOOK_MSEC_MAX ? (msec > 1 ? msec : 1) : LOOK_MSEC_MAX;
 }
 
 static void use_service(struct agent *agent)
@@ -286,13 +396,20 @@ static void use_service(struct agent *agent)
 		agent_state_set(agent, AGENT_CONNECTING, "connecting to %s", agent->config->center);
 	}
 	agent_link_start(agent);
-	try_later(agent, RENEW_LOOK_MSEC);
+	try_later(agent, look_msec(agent));
 }
 
 static void start_enrolment(struct agent *agent, bool renew)
 {
 	struct err err = { 0 };
 
+	agent->renewing = renew;
+	if (!renew) {
+		/* Without a valid certificate there is no link. */
+		agent_link_stop(agent);
+		tls_context_free(agent->tls);
+		agent->tls = NULL;
+	}
 	if (!renew && find_device(agent, &err) != 0) {
 		agent_state_set(agent, AGENT_NO_DEVICE,
 			"the token holds no device certificate; the maker has to install it (%s)", err.text);
@@ -312,6 +429,20 @@ static void start_enrolment(struct agent *agent, bool renew)
 	}
 }
 
+/* Said in the journal once, however often it is looked. */
+static void token_lost(struct agent *agent, int outcome, const char *text)
+{
+	agent_link_stop(agent);
+	agent_state_set(agent, AGENT_NO_TOKEN, "%s", text);
+	if (!agent->token_said && agent->priv) {
+		agent->token_said = true;
+		agent_note(agent, "token.missing", agent->config->token_label, text);
+	}
+	/* The handle remembers a PIN that was refused and makes no second try (B9). */
+	try_later(agent, outcome == TOKEN_PIN_WRONG || outcome == TOKEN_PIN_LOCKED ? LOOK_MSEC_MAX :
+										   TOKEN_RETRY_MSEC);
+}
+
 void agent_token_look(void *context)
 {
 	struct agent *agent = context;
@@ -324,23 +455,25 @@ void agent_token_look(void *context)
 		r = find_service(agent, &err);
 	}
 	if (r != 0) {
-		agent_state_set(agent, AGENT_NO_TOKEN, "%s", err.text);
-		agent_note(agent, "token.missing", agent->config->token_label, err.text);
-		/* A PIN that was refused stays refused: another try could lock the token (B9). */
-		try_later(agent, r == TOKEN_PIN_WRONG || r == TOKEN_PIN_LOCKED ? RENEW_LOOK_MSEC :
-										 TOKEN_RETRY_MSEC);
+		token_lost(agent, r, err.text);
 		return;
+	}
+	if (agent->token_said) {
+		agent->token_said = false;
+		agent_note(agent, "token.found", agent->config->token_label, "the token is there again");
 	}
 	if (!agent->service || now >= cert_not_after_usec(agent->service)) {
 		start_enrolment(agent, false);
 		return;
 	}
-	if (agent->state != AGENT_ONLINE) {
+	if (agent->state == AGENT_ONLINE) {
+		delete_old(agent);
+	} else if (!agent->tls || agent->state < AGENT_CONNECTING || !agent->priv_told) {
 		use_service(agent);
 	}
 	if (now >= cert_renew_usec(agent->service)) {
 		start_enrolment(agent, true);
 		return;
 	}
-	try_later(agent, RENEW_LOOK_MSEC);
+	try_later(agent, agent->old_count > 0 ? TOKEN_RETRY_MSEC : look_msec(agent));
 }

@@ -20,6 +20,7 @@
 #define KEPT "checkpoint"
 #define EVIDENCE "checkpoint.refused"
 #define PROOF_DEADLINE_MSEC 10000
+#define REFUSED_USEC (60 * USEC_PER_SEC) /* a hostile center must not fill the journal with them */
 #define ED25519_SPKI_BYTES 44 /* RFC 8410: 12 bytes of header, then the key */
 
 static char *kept_path(const struct agent *agent, const char *name)
@@ -111,6 +112,12 @@ static int open_checkpoint(
 static void refuse(struct agent *agent, const char *text, const char *why)
 {
 	AUTO_STRING char *path = kept_path(agent, EVIDENCE);
+	int64_t now = clock_monotonic_usec();
+
+	if (agent->refused_usec > 0 && now - agent->refused_usec < REFUSED_USEC) {
+		return; /* told a moment ago */
+	}
+	agent->refused_usec = now;
 
 	log_error("the ledger's checkpoint is refused: %s. It is kept in %s beside the one that was "
 		  "accepted before",
@@ -140,8 +147,7 @@ static int parse_proof(const struct http1_message *message, struct merkle_proof 
 	AUTO_JSON json_t *answer = NULL;
 	const json_t *list;
 
-	if (message->status != 200 ||
-		json_parse(message->body, message->body_bytes, &answer, NULL) != 0) {
+	if (!message->body || json_parse(message->body, message->body_bytes, &answer, NULL) != 0) {
 		return 1;
 	}
 	list = json_object_get(answer, "proof");
@@ -171,6 +177,12 @@ static void on_proof(void *context, const struct http_response *response)
 
 	if (!text || response->fault < 0) {
 		return; /* the next checkpoint tries again */
+	}
+	if (response->message->status != 200) {
+		log_warning("the center gives no proof that its ledger only grew (%d); asked again with the "
+			    "next checkpoint",
+			response->message->status);
+		return;
 	}
 	/* A center that will not or cannot answer has not shown another history: accusing it needs an
 	 * answer. The checkpoint is not accepted either. */

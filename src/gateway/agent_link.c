@@ -12,6 +12,7 @@
 #include <ifaddrs.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "gateway/message.h"
@@ -23,10 +24,12 @@
 #define STREAM_DEADLINE_MSEC 10000
 #define SILENCE_MSEC 30000 /* three heartbeats */
 #define CALL_DEADLINE_MSEC 10000
-#define JOURNAL_DELAY_MSEC 200 /* lets what belongs together go together, and a tunnel come up first */
+#define JOURNAL_DELAY_MSEC                                                                         \
+	200 /* lets what belongs together go together, and a tunnel come up first */
 #define JOURNAL_RETRY_MSEC 2000
 #define REPORT_RETRY_MSEC 500
-#define REPORTS_BYTES_MAX (1 << 20)
+#define REPORTS_BYTES_MAX (HTTP_BODY_BYTES_MAX / 2) /* the center takes a body of twice as much */
+#define STEADY_USEC (10 * USEC_PER_SEC) /* a stream that lived so long is worth a quick retry */
 
 static void try_connect(void *context);
 static void send_reports(struct agent *agent);
@@ -57,13 +60,20 @@ void agent_link_free(struct agent *agent)
 	tls_context_free(agent->tls);
 }
 
-void agent_link_stop(struct agent *agent)
+/* Whoever waits for an answer over one of them is told that none will come. */
+static void drop_clients(struct agent *agent, const char *why)
 {
 	agent->stream = http_client_free(agent->stream);
 	agent->calls = http_client_free(agent->calls);
-	agent->report_busy = false;
+	agent->reports_sent = 0; /* they go once more */
 	agent->journal_busy = false;
 	free(TAKE(agent->checkpoint_next));
+	agent_local_lost(agent, false, why);
+}
+
+void agent_link_stop(struct agent *agent)
+{
+	drop_clients(agent, "the link to the center is made anew; ask again in a moment");
 	loop_timer_stop(agent->connect_timer);
 	if (agent->state == AGENT_ONLINE) {
 		agent_state_set(agent, AGENT_CONNECTING, "connecting to %s", agent->config->center);
@@ -101,9 +111,9 @@ static void find_address(const struct agent *agent, char out[INET_ADDRSTRLEN])
 	}
 	for (one = all; one; one = one->ifa_next) {
 		if (one->ifa_addr && one->ifa_addr->sa_family == AF_INET &&
-			strcmp(one->ifa_name, agent->config->wan) == 0) {
-			inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)one->ifa_addr)->sin_addr, out,
-				INET_ADDRSTRLEN);
+		        strcmp(one->ifa_name, agent->config->wan) == 0) {
+			inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)one->ifa_addr)->sin_addr,
+			        out, INET_ADDRSTRLEN);
 			break;
 		}
 	}
@@ -115,7 +125,7 @@ static void on_opened(void *context)
 	struct agent *agent = context;
 
 	agent_state_set(agent, AGENT_ONLINE, "connected to %s", agent->config->center);
-	agent->back_off_msec = BACK_OFF_MSEC_MIN;
+	agent->opened_usec = clock_monotonic_usec();
 	if (!agent->link_said) {
 		agent->link_said = true;
 		agent_note(agent, "center.found", agent->config->center, "the stream is open");
@@ -141,21 +151,25 @@ static int on_event(void *context, const struct sse_event *event)
 	}
 	buf_add_block(&payload, event->name, strlen(event->name));
 	buf_add_block(&payload, event->data, event->data_bytes);
-	agent_send(agent, MESSAGE_EVENT, 0, &payload);
-	return 0;
+	/* An event that cannot be handed on ends the stream: the next one says everything again. */
+	return agent_send(agent, MESSAGE_EVENT, 0, &payload);
 }
 
 static void on_stream_closed(void *context, const struct http_response *response)
 {
 	struct agent *agent = context;
 	bool was_online = agent->state == AGENT_ONLINE;
+	int64_t lived = was_online ? clock_monotonic_usec() - agent->opened_usec : 0;
 
 	if (response->fault < 0) {
 		agent_state_set(agent, AGENT_CONNECTING, "%s", response->reason);
 	} else {
 		agent_state_set(agent, AGENT_CONNECTING, "the center refuses (%d): %.300s",
-			response->message->status,
-			response->message->body ? (const char *)response->message->body : "");
+		        response->message->status,
+		        response->message->body ? (const char *)response->message->body : "");
+	}
+	if (lived >= STEADY_USEC) {
+		agent->back_off_msec = BACK_OFF_MSEC_MIN;
 	}
 	if (was_online && agent->link_said) {
 		agent->link_said = false;
@@ -168,61 +182,78 @@ static void try_connect(void *context)
 {
 	struct agent *agent = context;
 	struct http_client_options options = { .host = agent->config->center,
-		.port = (uint16_t)agent->config->device_port, .tls = agent->tls };
+		.port = (uint16_t)agent->config->device_port,
+		.tls = agent->tls };
 	char address[INET_ADDRSTRLEN];
 	AUTO_STRING char *path = NULL;
 	struct http_client_stream stream = { .deadline_msec = STREAM_DEADLINE_MSEC,
-		.silence_msec = SILENCE_MSEC, .opened = on_opened, .event = on_event,
-		.closed = on_stream_closed, .context = agent };
+		.silence_msec = SILENCE_MSEC,
+		.opened = on_opened,
+		.event = on_event,
+		.closed = on_stream_closed,
+		.context = agent };
 
 	if (!agent->tls || !agent->priv) {
 		return;
 	}
 	find_address(agent, address);
 	path = mem_format("/device/v1/stream?address=%s&version=%s&dataplane=%s&journal=%llu"
-			  "&checkpoint=%llu",
-		address, SEKISHO_VERSION, dataplane_name(agent->dataplane),
-		(unsigned long long)agent->journal_newest, (unsigned long long)agent->checkpoint_size);
+	                  "&checkpoint=%llu",
+	        address, SEKISHO_VERSION, dataplane_name(agent->dataplane),
+	        (unsigned long long)agent->journal_newest,
+	        (unsigned long long)agent->checkpoint_size);
 	stream.path = path;
-	agent->stream = http_client_free(agent->stream);
-	agent->calls = http_client_free(agent->calls);
-	agent->report_busy = false;
-	agent->journal_busy = false;
-	free(TAKE(agent->checkpoint_next));
+	drop_clients(agent, "the link to the center was lost; ask again in a moment");
 	if (http_client_new(agent->loop, &options, &agent->stream) < 0 ||
-		http_client_new(agent->loop, &options, &agent->calls) < 0 ||
-		http_client_stream(agent->stream, &stream) != 0) {
+	        http_client_new(agent->loop, &options, &agent->calls) < 0 ||
+	        http_client_stream(agent->stream, &stream) != 0) {
 		log_error("cannot start the link to the center");
 		back_off(agent);
 	}
 }
 
-/* --- reports ---------------------------------------------------------------------------------------- */
+/* --- reports --- */
 
+/* What the center took goes; what did not get there is sent once more. A report that it refuses would
+ * be refused for ever. */
 static void on_reported(void *context, const struct http_response *response)
 {
 	struct agent *agent = context;
+	int status = response->fault < 0 ? 0 : response->message->status;
+	bool again = status == 0 || status >= 500 || status == 408 || status == 429;
 
-	agent->report_busy = false;
-	if (response->fault < 0 || response->message->status != 200) {
-		log_warning("a report to the center failed: %s",
-			response->fault < 0 ? response->reason : "it was refused");
-		/* What was in it the center asks for again when the stream is new: everything that is
-		 * desired is sent once more, and each message is answered once more. */
+	if (status != 200) {
+		log_warning("a report to the center failed (%d): %s", status,
+			status == 0 ? response->reason :
+			again       ? "it is sent again" :
+				      "it was refused");
 	}
+	if (!again) {
+		/* Behind what was sent is the comma, where more came since. */
+		size_t gone = agent->reports_sent;
+
+		buf_drop(&agent->reports,
+			gone < agent->reports.count ? gone + 1 : agent->reports.count);
+	}
+	agent->reports_sent = 0;
 	if (agent->reports.count > 0) {
-		loop_timer_set(agent->report_timer, response->fault < 0 ? REPORT_RETRY_MSEC : 0);
+		loop_timer_set(agent->report_timer, again ? REPORT_RETRY_MSEC : 0);
+	} else if (agent->stopping) {
+		loop_stop(agent->loop, GATEWAY_EXIT_RESTART);
 	}
 }
 
 static void send_reports(struct agent *agent)
 {
 	AUTO_BUF struct buf body = BUF(REPORTS_BYTES_MAX + 64);
-	struct http_client_request request = { .method = "POST", .path = "/device/v1/report",
-		.content_type = "application/json", .deadline_msec = CALL_DEADLINE_MSEC,
-		.handler = on_reported, .context = agent };
+	struct http_client_request request = { .method = "POST",
+		.path = "/device/v1/report",
+		.content_type = "application/json",
+		.deadline_msec = CALL_DEADLINE_MSEC,
+		.handler = on_reported,
+		.context = agent };
 
-	if (agent->report_busy || agent->reports.count == 0 || !agent->calls ||
+	if (agent->reports_sent > 0 || agent->reports.count == 0 || !agent->calls ||
 		agent->state != AGENT_ONLINE) {
 		return;
 	}
@@ -232,16 +263,26 @@ static void send_reports(struct agent *agent)
 	request.body = body.bytes;
 	request.body_bytes = body.count;
 	if (http_client_request(agent->calls, &request) == 0) {
-		agent->report_busy = true;
-		buf_reset(&agent->reports);
+		agent->reports_sent = agent->reports.count;
+	} else {
+		loop_timer_set(agent->report_timer, REPORT_RETRY_MSEC);
 	}
+}
+
+bool agent_reports_wait(const struct agent *agent)
+{
+	return agent->reports.count > 0 && agent->state == AGENT_ONLINE;
 }
 
 void agent_report(struct agent *agent, const char *report, size_t count)
 {
 	if (agent->reports.count + count + 1 > REPORTS_BYTES_MAX) {
-		log_warning("too many reports wait for the center; the oldest are dropped");
+		/* A new stream makes the center ask for everything once more. */
+		log_warning("too many reports wait for the center: they are dropped, and the link made anew");
 		buf_reset(&agent->reports);
+		agent_link_stop(agent);
+		back_off(agent);
+		return;
 	}
 	if (agent->reports.count > 0) {
 		buf_add_text(&agent->reports, ",");
@@ -250,7 +291,7 @@ void agent_report(struct agent *agent, const char *report, size_t count)
 	send_reports(agent);
 }
 
-/* --- journal ------------------------------------------------------------------------------------------ */
+/* --- journal --- */
 
 static void acknowledge(struct agent *agent, uint64_t seq)
 {
@@ -258,7 +299,9 @@ static void acknowledge(struct agent *agent, uint64_t seq)
 
 	agent->journal_sent = seq;
 	buf_add_u64(&payload, seq);
-	agent_send(agent, MESSAGE_JOURNAL_ACK, 0, &payload);
+	if (agent_send(agent, MESSAGE_JOURNAL_ACK, 0, &payload) != 0) {
+		log_debug("record %llu will be acknowledged again", (unsigned long long)seq);
+	}
 }
 
 static void on_journal_sent(void *context, const struct http_response *response)
@@ -269,19 +312,21 @@ static void on_journal_sent(void *context, const struct http_response *response)
 
 	agent->journal_busy = false;
 	if (response->fault == 0 && response->message->body &&
-		json_parse(response->message->body, response->message->body_bytes, &answer, NULL) == 0) {
+	        json_parse(response->message->body, response->message->body_bytes, &answer, NULL) ==
+	                0) {
 		const json_t *acknowledged = json_object_get(answer, "acknowledged");
 		const json_t *expected = json_object_get(answer, "expected");
 
-		if (response->message->status == 200 && json_is_integer(acknowledged)) {
+		if (response->message->status == 200 && json_is_integer(acknowledged) &&
+			json_integer_value(acknowledged) >= 0) {
 			acknowledge(agent, (uint64_t)json_integer_value(acknowledged));
 			after = JOURNAL_DELAY_MSEC;
 		} else if (response->message->status == 409 && json_is_integer(expected) &&
-			json_integer_value(expected) > 0) {
+		           json_integer_value(expected) > 0) {
 			agent->journal_sent = (uint64_t)json_integer_value(expected) - 1;
 		} else {
-			log_warning("the center refuses the journal (%d): %.300s", response->message->status,
-				(const char *)response->message->body);
+			log_warning("the center refuses the journal (%d): %.300s",
+			        response->message->status, (const char *)response->message->body);
 		}
 	}
 	if (agent->journal_newest > agent->journal_sent) {
@@ -296,15 +341,15 @@ static void send_journal(void *context)
 	AUTO_BUF struct buf payload = BUF(16);
 
 	if (agent->journal_busy || agent->state != AGENT_ONLINE || !agent->priv ||
-		agent->journal_newest <= agent->journal_sent) {
+	        agent->journal_newest <= agent->journal_sent) {
 		return;
 	}
-	agent->journal_busy = true;
 	if (agent->journal_sent + 1 < agent->journal_oldest) {
-		agent->journal_sent = agent->journal_oldest - 1; /* acknowledged and deleted long ago */
+		agent->journal_sent =
+		        agent->journal_oldest - 1; /* acknowledged and deleted long ago */
 	}
 	buf_add_u64(&payload, agent->journal_sent + 1);
-	agent_send(agent, MESSAGE_JOURNAL_READ, 0, &payload);
+	agent->journal_busy = agent_send(agent, MESSAGE_JOURNAL_READ, 0, &payload) == 0;
 }
 
 void agent_journal_take(struct agent *agent, const uint8_t *payload, size_t count)
@@ -313,9 +358,12 @@ void agent_journal_take(struct agent *agent, const uint8_t *payload, size_t coun
 	uint64_t first = cursor_u64(&cursor);
 	uint32_t links = cursor_u32(&cursor);
 	AUTO_BUF struct buf body = BUF(MESSAGE_BYTES_MAX);
-	struct http_client_request request = { .method = "POST", .path = "/device/v1/journal",
-		.content_type = "application/json", .deadline_msec = CALL_DEADLINE_MSEC,
-		.handler = on_journal_sent, .context = agent };
+	struct http_client_request request = { .method = "POST",
+		.path = "/device/v1/journal",
+		.content_type = "application/json",
+		.deadline_msec = CALL_DEADLINE_MSEC,
+		.handler = on_journal_sent,
+		.context = agent };
 
 	buf_add_format(&body, "{\"first\":%llu,\"records\":[", (unsigned long long)first);
 	for (uint32_t i = 0; i < links; i++) {
@@ -330,7 +378,7 @@ void agent_journal_take(struct agent *agent, const uint8_t *payload, size_t coun
 	request.body = body.bytes;
 	request.body_bytes = body.count;
 	if (!cursor_done(&cursor) || links == 0 || body.overflowed || !agent->calls ||
-		http_client_request(agent->calls, &request) != 0) {
+	        http_client_request(agent->calls, &request) != 0) {
 		agent->journal_busy = false;
 		loop_timer_set(agent->journal_timer, JOURNAL_RETRY_MSEC);
 	}

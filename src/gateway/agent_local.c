@@ -28,13 +28,13 @@ struct local {
 	struct local *next;
 	int fd;
 	struct loop_fd *watch;
-	struct buf in;
+	struct buf in, out;
 	uint32_t tag; /* of the question that is with priv; 0: none */
 	bool waiting; /* for the center: closing must not free this under the answer's feet */
 	bool closed;
 };
 
-static uint32_t next_tag = 1;
+static uint32_t next_tag; /* the one given last; never 0 */
 
 static void local_free(struct local *local)
 {
@@ -45,6 +45,7 @@ static void local_free(struct local *local)
 	}
 	*at = local->next;
 	buf_clear(&local->in);
+	buf_clear(&local->out);
 	free(local);
 }
 
@@ -60,16 +61,38 @@ static void local_close(struct local *local)
 	}
 }
 
+/* Never waits for the asker: what the socket does not take goes when there is room. */
+static void flush(struct local *local)
+{
+	ssize_t sent;
+
+	while (!local->closed && local->out.count > 0) {
+		sent = send(local->fd, local->out.bytes, local->out.count, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent < 0 && errno == EINTR) {
+			continue;
+		}
+		if (sent < 0 && errno != EAGAIN) {
+			buf_reset(&local->out); /* it went away: reading tells */
+		}
+		if (sent <= 0) {
+			break;
+		}
+		buf_drop(&local->out, (size_t)sent);
+	}
+	if (!local->closed) {
+		loop_watch_events(
+			local->watch, local->out.count > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	}
+}
+
 static void answer(struct local *local, const json_t *object)
 {
-	AUTO_BUF struct buf line = BUF(MESSAGE_BYTES_MAX);
-
-	json_print(object, &line);
-	buf_add_text(&line, "\n");
-	if (!local->closed &&
-		send(local->fd, line.bytes, line.count, MSG_NOSIGNAL) != (ssize_t)line.count) {
-		log_warning("a local command did not wait for its answer");
+	if (local->closed) {
+		return;
 	}
+	json_print(object, &local->out);
+	buf_add_text(&local->out, "\n");
+	flush(local);
 }
 
 static void answer_error(struct local *local, const char *text)
@@ -81,7 +104,7 @@ static void answer_error(struct local *local, const char *text)
 
 static void take_lines(struct local *local);
 
-/* --- status: priv's part and ours ------------------------------------------------------------------- */
+/* --- status: priv's part and ours --- */
 
 static void ask_status(struct local *local)
 {
@@ -91,8 +114,12 @@ static void ask_status(struct local *local)
 		answer_error(local, "the privileged process is not running; it is started again within seconds");
 		return;
 	}
-	local->tag = next_tag++;
-	agent_send(local->agent, MESSAGE_STATUS, local->tag, &nothing);
+	next_tag = next_tag == UINT32_MAX ? 1 : next_tag + 1;
+	if (agent_send(local->agent, MESSAGE_STATUS, next_tag, &nothing) != 0) {
+		answer_error(local, "the privileged process does not answer now");
+		return;
+	}
+	local->tag = next_tag;
 }
 
 static json_t *certificate_status(const struct agent *agent)
@@ -105,11 +132,28 @@ static json_t *certificate_status(const struct agent *agent)
 		time_print(cert_not_after_usec(agent->service)).text);
 }
 
+static struct local *find_asker(struct agent *agent, uint32_t tag)
+{
+	for (struct local *local = agent->locals; local && tag != 0; local = local->next) {
+		if (local->tag == tag) {
+			return local;
+		}
+	}
+	return NULL;
+}
+
 void agent_local_status(struct agent *agent, uint32_t tag, const char *text, size_t count)
 {
+	struct local *local = find_asker(agent, tag);
 	AUTO_JSON json_t *status = NULL;
 
-	if (json_parse(text, count, &status, NULL) != 0) {
+	if (!local) {
+		return; /* it left */
+	}
+	local->tag = 0;
+	if (json_parse(text, count, &status, NULL) != 0 || !json_is_object(status)) {
+		answer_error(local, "the privileged process's answer cannot be read");
+		take_lines(local);
 		return;
 	}
 	json_object_set_new(status, "ok", json_true());
@@ -120,17 +164,11 @@ void agent_local_status(struct agent *agent, uint32_t tag, const char *text, siz
 	json_object_set_new(status, "certificate", certificate_status(agent));
 	json_object_set_new(
 		status, "checkpoint_size", json_integer((json_int_t)agent->checkpoint_size));
-	for (struct local *local = agent->locals; local; local = local->next) {
-		if (local->tag == tag) {
-			local->tag = 0;
-			answer(local, status);
-			take_lines(local);
-			return;
-		}
-	}
+	answer(local, status);
+	take_lines(local);
 }
 
-/* --- connect: asked of the center -------------------------------------------------------------------- */
+/* --- connect: asked of the center --- */
 
 static void answer_connect(struct local *local, const struct http_response *response)
 {
@@ -146,7 +184,8 @@ static void answer_connect(struct local *local, const struct http_response *resp
 		answer_error(local, "the center's answer cannot be read");
 		return;
 	}
-	if (response->message->status == 201) {
+	/* 200: the same connection is there already. */
+	if (response->message->status == 201 || response->message->status == 200) {
 		json_object_set_new(object, "ok", json_true());
 	} else {
 		const char *detail = json_string_value(json_object_get(object, "detail"));
@@ -234,7 +273,7 @@ static void ask_connect(struct local *local, const json_t *line)
 	local->waiting = true;
 }
 
-/* --- cut: never asks the center ------------------------------------------------------------------------ */
+/* --- cut: never asks the center --- */
 
 static void cut(struct local *local, const json_t *line, bool one)
 {
@@ -252,7 +291,11 @@ static void cut(struct local *local, const json_t *line, bool one)
 		answer_error(local, "the privileged process is not running; leases run out by themselves");
 		return;
 	}
-	agent_cut(local->agent, id ? id : "", "local", one ? "ended at the gateway" : "cut at the gateway");
+	if (agent_cut(local->agent, id ? id : "",
+			one ? "ended at the gateway" : "cut at the gateway") != 0) {
+		answer_error(local, "the privileged process does not listen now: try again");
+		return;
+	}
 	/* priv takes messages in their order: when it answers this, the packet filter is shut. */
 	ask_status(local);
 }
@@ -281,12 +324,13 @@ static void take_line(struct local *local, const char *text, size_t count)
 	}
 }
 
-/* A line waits until the one before has its answer. */
+/* A line waits until the one before has its answer, and the asker has read it. */
 static void take_lines(struct local *local)
 {
 	const uint8_t *end;
 
-	while (!local->closed && !local->waiting && local->tag == 0 && local->in.count > 0 &&
+	while (!local->closed && !local->waiting && local->tag == 0 && local->out.count == 0 &&
+		local->in.count > 0 &&
 	        (end = memchr(local->in.bytes, '\n', local->in.count))) {
 		size_t count = (size_t)(end - local->in.bytes);
 
@@ -298,8 +342,17 @@ static void take_lines(struct local *local)
 static void on_local(void *context, uint32_t events)
 {
 	struct local *local = context;
-	uint8_t *room = buf_reserve(&local->in, 4096);
+	uint8_t *room;
 	ssize_t got;
+
+	if (events & EPOLLOUT) {
+		flush(local);
+		take_lines(local);
+	}
+	if (!(events & ~(uint32_t)EPOLLOUT)) {
+		return;
+	}
+	room = buf_reserve(&local->in, 4096);
 
 	got = room ? recv(local->fd, room, 4096, MSG_DONTWAIT) : 0;
 	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -311,6 +364,32 @@ static void on_local(void *context, uint32_t events)
 	}
 	local->in.count += (size_t)got;
 	take_lines(local);
+}
+
+void agent_local_lost(struct agent *agent, bool priv, const char *why)
+{
+	struct local *local = agent->locals;
+
+	while (local) {
+		bool lost = priv ? local->tag != 0 : local->waiting;
+
+		if (!lost) {
+			local = local->next;
+			continue;
+		}
+		if (priv) {
+			local->tag = 0;
+		} else {
+			local->waiting = false;
+		}
+		if (local->closed) {
+			local_free(local);
+		} else {
+			answer_error(local, why);
+			take_lines(local);
+		}
+		local = agent->locals; /* the list may be another one */
+	}
 }
 
 static void on_connect(void *context, uint32_t events)
@@ -331,7 +410,7 @@ static void on_connect(void *context, uint32_t events)
 	}
 	local = mem_new(1, sizeof(*local));
 	*local = (struct local){ .agent = agent, .next = agent->locals, .fd = fd,
-		.in = BUF(LINE_BYTES_MAX) };
+		.in = BUF(LINE_BYTES_MAX), .out = BUF(MESSAGE_BYTES_MAX) };
 	if (loop_watch(agent->loop, fd, EPOLLIN, on_local, local, &local->watch) < 0) {
 		close(fd);
 		free(local);

@@ -1,6 +1,7 @@
 #include "gateway/config.h"
 
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -40,6 +41,8 @@ const struct config_key gateway_config_keys[] = {
 		"Interface towards the site's own network." },
 	{ "network", "allow_local", CONFIG_TEXT, FIELD(allow_local), "", false, 0, 0,
 		"TCP ports of the gateway itself that the site's own network may reach, separated by commas." },
+	{ "network", "service_prefix", CONFIG_TEXT, FIELD(service_prefix), "100.64.0.0/10", false, 0, 0,
+		"The range that holds the service addresses of every site of the provider; the packet filter guards it." },
 	{ "network", "dataplane", CONFIG_TEXT, FIELD(dataplane), "auto", false, 0, 0,
 		"auto, kernel (ESP in the kernel) or libipsec (ESP in charon)." },
 	{ "token", "module", CONFIG_PATH, FIELD(token_module), "/usr/lib/softhsm/libsofthsm2.so", false,
@@ -67,6 +70,43 @@ static bool one_of(const char *text, const char *const *words)
 	return false;
 }
 
+static int read_ports(const char *path, struct gateway_config *config, struct err *err)
+{
+	AUTO_STRING char *ports = mem_string(config->allow_local);
+	char *rest = ports, *word;
+	uint64_t port;
+
+	while ((word = strsep(&rest, ", "))) {
+		if (*word == '\0') {
+			continue;
+		}
+		if (unsigned_parse(word, 65535, &port) != 0 || port == 0) {
+			return err_set(err, 1, "%s: [network] allow_local: \"%s\" is not a port", path, word);
+		}
+		if (config->local_port_count == GATEWAY_LOCAL_PORTS_MAX) {
+			return err_set(err, 1, "%s: [network] allow_local: more than %d ports", path,
+				GATEWAY_LOCAL_PORTS_MAX);
+		}
+		config->local_ports[config->local_port_count++] = (uint16_t)port;
+	}
+	return 0;
+}
+
+static int read_network(const char *path, struct gateway_config *config, struct err *err)
+{
+	if (prefix_parse(config->service_prefix, &config->services) != 0 ||
+		config->services.address.family != ADDRESS_V4 || config->services.bits < 8) {
+		return err_set(err, 1,
+			"%s: [network] service_prefix: must be an IPv4 prefix such as 100.64.0.0/10, not \"%s\"",
+			path, config->service_prefix);
+	}
+	if (text_equal(config->wan, config->lan)) {
+		return err_set(err, 1, "%s: [network] wan and lan: must be two interfaces, not both \"%s\"",
+			path, config->wan);
+	}
+	return read_ports(path, config, err);
+}
+
 int gateway_config_read(const char *path, struct gateway_config *config, struct err *err)
 {
 	enum dataplane plane;
@@ -85,7 +125,15 @@ int gateway_config_read(const char *path, struct gateway_config *config, struct 
 		return err_set(err, 1, "%s: log_level: must be error, warning, info or debug, not \"%s\"",
 			path, config->log_level);
 	}
-	return 0;
+	return read_network(path, config, err);
+}
+
+struct in_addr gateway_service_prefix(const struct gateway_config *config)
+{
+	struct in_addr ip;
+
+	memcpy(&ip, config->services.address.bytes, sizeof(ip));
+	return ip;
 }
 
 void gateway_config_clear(struct gateway_config *config)

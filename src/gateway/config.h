@@ -1,7 +1,12 @@
 /* The gateway's configuration (gateway.conf): one table, read by every process of the program. */
 #pragma once
 
+#include <netinet/in.h>
+
 #include "base/config.h"
+#include "model/address.h"
+
+#define GATEWAY_LOCAL_PORTS_MAX 16
 
 struct gateway_config {
 	char *provider;       /* whose service this gateway uses */
@@ -14,6 +19,7 @@ struct gateway_config {
 	char *wan;            /* interface at the access point */
 	char *lan;            /* interface of the site's own network */
 	char *allow_local;    /* tcp ports open to the gateway itself from the lan, e.g. "22" */
+	char *service_prefix; /* in which every service address lies */
 	char *dataplane;      /* auto, kernel or libipsec */
 
 	char *token_module;   /* PKCS#11 module of the token */
@@ -29,7 +35,14 @@ struct gateway_config {
 	int64_t grant_sec_max; /* local ceilings, whatever the center signs (A12) */
 	int64_t lease_sec_max;
 	char *log_level;
+
+	/* Read from the texts above. */
+	struct prefix services; /* IPv4 */
+	uint16_t local_ports[GATEWAY_LOCAL_PORTS_MAX];
+	size_t local_port_count;
 };
+
+struct in_addr gateway_service_prefix(const struct gateway_config *config);
 
 extern const struct config_key gateway_config_keys[];
 

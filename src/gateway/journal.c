@@ -337,7 +337,17 @@ uint64_t journal_acknowledged(const struct journal *journal)
 
 bool journal_full(const struct journal *journal)
 {
-	return !journal->has_reserve;
+	return !journal->has_reserve ||
+		journal->segment_count >= JOURNAL_BYTES_MAX / JOURNAL_SEGMENT_BYTES ||
+		disk_free_bytes(journal->directory) < DISK_FREE_BYTES_MIN;
+}
+
+int journal_reserve(struct journal *journal)
+{
+	if (!journal->has_reserve) {
+		make_reserve(journal);
+	}
+	return journal_full(journal) ? 1 : 0;
 }
 
 int journal_read(

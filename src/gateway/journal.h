@@ -41,8 +41,11 @@ uint64_t journal_newest(const struct journal *journal); /* number of the newest 
 uint64_t journal_oldest(const struct journal *journal); /* of the oldest one still here */
 uint64_t journal_acknowledged(const struct journal *journal);
 
-/* True while the next segment's room could not be reserved: take on nothing new. */
+/* True while the next segment's room could not be reserved, the disk is nearly full, or the journal
+ * itself has JOURNAL_BYTES_MAX that nobody acknowledged: take on nothing new. */
 bool journal_full(const struct journal *journal);
+/* Reserves what is missing, where there is room again. Outcome 1: still full. */
+int journal_reserve(struct journal *journal) must_use;
 
 /* Calls `each` for at most `count_max` records from number `from` on. */
 int journal_read(struct journal *journal, uint64_t from, size_t count_max, journal_each *each,

@@ -2,8 +2,9 @@
  * sekisho-gateway: the router at a site's one access point.
  *
  * Process main starts the others and starts again whichever ends. It reads its configuration and
- * nothing else: no peer, no socket, no message. It keeps root's rights because charon and priv are
- * started with some of them.
+ * nothing else: no peer, no socket, no message. It stays root, because charon and priv are started so,
+ * but keeps of root's rights only what they need and what starting takes (KEPT_CAPABILITIES): it can
+ * load no module, trace no process and mount nothing.
  *
  *     main ─┬─ token         the token, for agent           no capability
  *           ├─ token-charon  the token, for charon          no capability
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "base/str.h"
 #include "gateway/charon_config.h"
 #include "gateway/process.h"
@@ -36,6 +39,14 @@
 #define STEADY_USEC (10 * USEC_PER_SEC) /* a process that lived this long starts anew at once */
 #define SOCKET_POLL_MSEC 10
 #define WATCH_MSEC 500
+
+#define BIT(capability) (1ULL << (capability))
+/* priv and charon: the network; charon's sockets. Starting: another user, the sandbox, its directories
+ * and sockets. Ending: signals to another user's process. */
+#define KEPT_CAPABILITIES                                                                          \
+	(BIT(CAP_NET_ADMIN) | BIT(CAP_NET_RAW) | BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_SETUID) |     \
+		BIT(CAP_SETGID) | BIT(CAP_SETPCAP) | BIT(CAP_CHOWN) | BIT(CAP_FOWNER) |            \
+		BIT(CAP_DAC_OVERRIDE) | BIT(CAP_KILL))
 
 enum child_kind { CHILD_TOKEN, CHILD_TOKEN_CHARON, CHILD_PRIV, CHILD_AGENT, CHILD_COUNT };
 
@@ -57,12 +68,14 @@ struct main {
 	gid_t agent_group;
 	struct child children[CHILD_COUNT];
 	struct process *charon;
+	int64_t charon_started_usec, charon_restart_msec;
 	bool charon_has_token; /* its own p11-kit-remote was seen alive */
 	struct loop_timer *charon_timer, *watch_timer, *ready_timer;
 	bool stopping, started;
 };
 
-static const char *const child_names[] = { GATEWAY_TOKEN_AGENT, GATEWAY_TOKEN_CHARON, "priv", "agent" };
+static const char *const child_names[] = { GATEWAY_TOKEN_AGENT, GATEWAY_TOKEN_CHARON, "priv",
+	"agent" };
 
 static void start_child(struct child *child);
 static void start_charon(void *context);
@@ -77,10 +90,11 @@ static bool nothing_runs(const struct main *main)
 	return !main->charon;
 }
 
-/* Ending goes from the outside in: agent, then priv (which shuts every connection), then the rest. */
+/* Ending goes from the inside out: priv shuts every connection, agent tells the center of it, then the
+ * rest. */
 static void stop_next(struct main *main)
 {
-	static const enum child_kind order[] = { CHILD_AGENT, CHILD_PRIV };
+	static const enum child_kind order[] = { CHILD_PRIV, CHILD_AGENT };
 
 	for (size_t i = 0; i < ARRAY_COUNT(order); i++) {
 		if (main->children[order[i]].process) {
@@ -102,11 +116,21 @@ static void stop_next(struct main *main)
 	}
 }
 
+/* At once what ran steadily; what ends again and again waits twice as long each time. */
+static int64_t next_wait(int64_t last_msec, int64_t started_usec)
+{
+	int64_t msec = 2 * last_msec;
+
+	if (clock_monotonic_usec() - started_usec > STEADY_USEC) {
+		return RESTART_MSEC_MIN;
+	}
+	return msec < RESTART_MSEC_MAX ? msec : RESTART_MSEC_MAX;
+}
+
 static void child_ended(void *context, struct process *process, int status)
 {
 	struct child *child = context;
 	struct main *main = child->main;
-	bool steady = clock_monotonic_usec() - child->started_usec > STEADY_USEC;
 
 	child->process = process_free(process);
 	if (main->stopping) {
@@ -114,31 +138,29 @@ static void child_ended(void *context, struct process *process, int status)
 		return;
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == GATEWAY_EXIT_CONFIG) {
-		log_error("%s cannot run with %s; not started again until the configuration is reloaded",
-			child_names[child->kind], main->config_path);
+		log_error("%s cannot run with %s; not started again until the configuration is "
+		          "reloaded",
+		        child_names[child->kind], main->config_path);
 		return;
 	}
 	log_warning("%s ended (%s %d); starting it again", child_names[child->kind],
-		WIFSIGNALED(status) ? "signal" : "status",
-		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	        WIFSIGNALED(status) ? "signal" : "status",
+	        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	if (child->kind == CHILD_TOKEN_CHARON && main->charon) {
 		process_signal(main->charon, SIGKILL); /* its keys went with the token process */
 	}
-	child->restart_msec = steady ? RESTART_MSEC_MIN : 2 * child->restart_msec;
-	if (child->restart_msec > RESTART_MSEC_MAX) {
-		child->restart_msec = RESTART_MSEC_MAX;
-	}
+	child->restart_msec = next_wait(child->restart_msec, child->started_usec);
 	loop_timer_set(child->restart, child->restart_msec);
 }
 
 static void start_child(struct child *child)
 {
 	struct main *main = child->main;
-	AUTO_STRING char *server =
-		mem_format("P11_KIT_SERVER_ADDRESS=unix:path=%s/%s.socket", main->config.run_dir,
-			GATEWAY_TOKEN_AGENT);
-	const char *const argv[] = { "/proc/self/exe", "--process", child_names[child->kind], "--config",
-		main->config_path, "--dataplane", dataplane_name(main->plane.dataplane), NULL };
+	AUTO_STRING char *server = mem_format("P11_KIT_SERVER_ADDRESS=unix:path=%s/%s.socket",
+	        main->config.run_dir, GATEWAY_TOKEN_AGENT);
+	const char *const argv[] = { "/proc/self/exe", "--process", child_names[child->kind],
+		"--config", main->config_path, "--dataplane", dataplane_name(main->plane.dataplane),
+		NULL };
 	const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", server, NULL };
 	struct process_plan plan = {
 		.name = child_names[child->kind], .argv = argv, .environment = environment
@@ -170,8 +192,10 @@ static void charon_ended(void *context, struct process *process, int status)
 		stop_next(main);
 		return;
 	}
-	log_warning("charon ended; starting it again");
-	loop_timer_set(main->charon_timer, RESTART_MSEC_MIN);
+	log_warning("charon ended (%s %d); starting it again", WIFSIGNALED(status) ? "signal" : "status",
+		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	main->charon_restart_msec = next_wait(main->charon_restart_msec, main->charon_started_usec);
+	loop_timer_set(main->charon_timer, main->charon_restart_msec);
 }
 
 static bool token_socket_there(const struct main *main, const char *name, bool for_agent)
@@ -192,12 +216,14 @@ static void start_charon(void *context)
 {
 	struct main *main = context;
 	AUTO_STRING char *directory = gateway_run_path(&main->config, "charon");
-	AUTO_STRING char *server = mem_format(
-		"unix:path=%s/%s.socket", main->config.run_dir, GATEWAY_TOKEN_CHARON);
+	AUTO_STRING char *server =
+	        mem_format("unix:path=%s/%s.socket", main->config.run_dir, GATEWAY_TOKEN_CHARON);
 	struct charon_config config = { .directory = directory,
 		.userspace_esp = main->plane.dataplane == DATAPLANE_USERSPACE,
-		.pkcs11_module = GATEWAY_PKCS11_CLIENT, .pkcs11_server = server,
-		.ignored_interface = GATEWAY_BRIDGE, .program = main->config.charon };
+		.pkcs11_module = GATEWAY_PKCS11_CLIENT,
+		.pkcs11_server = server,
+		.ignored_interface = GATEWAY_BRIDGE,
+		.program = main->config.charon };
 	struct err err = { 0 };
 
 	if (main->stopping || main->charon) {
@@ -207,6 +233,7 @@ static void start_charon(void *context)
 		loop_timer_set(main->charon_timer, SOCKET_POLL_MSEC);
 		return;
 	}
+	main->charon_started_usec = clock_monotonic_usec();
 	if (charon_spawn(main->loop, &config, charon_ended, main, &main->charon, &err) != 0) {
 		log_error("cannot start charon: %s", err.text);
 		main->charon = NULL;
@@ -236,7 +263,8 @@ static void watch_charon(void *context)
 	bool runs = remote_runs(main);
 
 	if (main->charon && main->charon_has_token && !runs) {
-		log_warning("the process that serves charon's token is gone; charon is started again");
+		log_warning(
+		        "the process that serves charon's token is gone; charon is started again");
 		main->charon_has_token = false;
 		process_signal(main->charon, SIGKILL);
 	} else if (main->charon && runs) {
@@ -278,6 +306,37 @@ static void on_stop(void *context, int signal)
 	}
 }
 
+static int make_directories(struct main *main, struct err *err)
+{
+	AUTO_STRING char *priv = gateway_state_path(&main->config, "priv");
+	AUTO_STRING char *agent = gateway_state_path(&main->config, "agent");
+	const struct passwd *user = getpwnam(main->config.user);
+
+	if (!user) {
+		return err_set(err, 1, "%s: user: there is no user \"%s\"", main->config_path,
+		        main->config.user);
+	}
+	main->agent_group = user->pw_gid;
+	if (directory_make(main->config.run_dir, 0755, err) < 0 ||
+	        directory_make(main->config.state_dir, 0755, err) < 0 ||
+	        directory_make(priv, 0700, err) < 0 || directory_make(agent, 0700, err) < 0) {
+		return 1;
+	}
+	if (chown(agent, user->pw_uid, user->pw_gid) < 0) {
+		return err_set(err, 1, "cannot give %s to %s: %s", agent, main->config.user,
+		        strerror(errno));
+	}
+	return 0;
+}
+
+static bool same_token(const struct gateway_config *left, const struct gateway_config *right)
+{
+	return text_equal(left->token_module, right->token_module) &&
+		text_equal(left->token_label, right->token_label) &&
+		text_equal(left->token_config, right->token_config) &&
+		text_equal(left->token_pin_file, right->token_pin_file);
+}
+
 /* The processes read the new file by starting again; leases stay in the kernel meanwhile. */
 static void on_reload(void *context, int signal)
 {
@@ -290,8 +349,19 @@ static void on_reload(void *context, int signal)
 		gateway_config_clear(&fresh);
 		return;
 	}
+	if (!same_token(&main->config, &fresh)) {
+		log_warning("another token is configured: its processes and charon start again");
+		for (int kind = CHILD_TOKEN; kind <= CHILD_TOKEN_CHARON; kind++) {
+			if (main->children[kind].process) {
+				process_stop(main->children[kind].process);
+			}
+		}
+	}
 	gateway_config_clear(&main->config);
 	main->config = fresh;
+	if (make_directories(main, &err) != 0) {
+		log_error("%s", err.text);
+	}
 	for (int kind = CHILD_PRIV; kind <= CHILD_AGENT; kind++) {
 		if (main->children[kind].process) {
 			process_signal(main->children[kind].process, SIGHUP);
@@ -301,28 +371,6 @@ static void on_reload(void *context, int signal)
 	}
 }
 
-static int make_directories(struct main *main, struct err *err)
-{
-	AUTO_STRING char *priv = gateway_state_path(&main->config, "priv");
-	AUTO_STRING char *agent = gateway_state_path(&main->config, "agent");
-	const struct passwd *user = getpwnam(main->config.user);
-
-	if (!user) {
-		return err_set(err, 1, "%s: user: there is no user \"%s\"", main->config_path,
-			main->config.user);
-	}
-	main->agent_group = user->pw_gid;
-	if (directory_make(main->config.run_dir, 0755, err) < 0 ||
-		directory_make(main->config.state_dir, 0755, err) < 0 ||
-		directory_make(priv, 0700, err) < 0 || directory_make(agent, 0700, err) < 0) {
-		return 1;
-	}
-	if (chown(agent, user->pw_uid, user->pw_gid) < 0) {
-		return err_set(err, 1, "cannot give %s to %s: %s", agent, main->config.user, strerror(errno));
-	}
-	return 0;
-}
-
 static int run_main(struct main *main)
 {
 	enum dataplane wanted;
@@ -330,26 +378,33 @@ static int run_main(struct main *main)
 	int r;
 
 	if (dataplane_parse(main->config.dataplane, &wanted) != 0 ||
-		dataplane_choose(wanted, &main->plane, &err) != 0 || make_directories(main, &err) != 0) {
+	        dataplane_choose(wanted, &main->plane, &err) != 0 ||
+	        make_directories(main, &err) != 0) {
 		log_error("%s", err.text);
 		return 1;
 	}
 	log_info("data plane: %s", main->plane.why);
 	r = loop_new(&main->loop);
 	if (r < 0 || loop_signal(main->loop, SIGTERM, on_stop, main) < 0 ||
-		loop_signal(main->loop, SIGINT, on_stop, main) < 0 ||
-		loop_signal(main->loop, SIGHUP, on_reload, main) < 0) {
+	        loop_signal(main->loop, SIGINT, on_stop, main) < 0 ||
+	        loop_signal(main->loop, SIGHUP, on_reload, main) < 0) {
 		log_error("cannot make the event loop");
 		return 1;
 	}
+	if (sandbox_drop_capabilities(KEPT_CAPABILITIES, &err) < 0) {
+		log_error("%s", err.text);
+		return 1;
+	}
+	main->charon_restart_msec = RESTART_MSEC_MIN;
 	main->charon_timer = loop_timer_new(main->loop, start_charon, main);
 	main->watch_timer = loop_timer_new(main->loop, watch_charon, main);
 	main->ready_timer = loop_timer_new(main->loop, start_when_ready, main);
 	for (int kind = 0; kind < CHILD_COUNT; kind++) {
-		main->children[kind] = (struct child){ .main = main, .kind = kind,
-			.restart_msec = RESTART_MSEC_MIN };
+		main->children[kind] = (struct child){
+			.main = main, .kind = kind, .restart_msec = RESTART_MSEC_MIN
+		};
 		main->children[kind].restart =
-			loop_timer_new(main->loop, restart_child, &main->children[kind]);
+		        loop_timer_new(main->loop, restart_child, &main->children[kind]);
 	}
 	start_child(&main->children[CHILD_TOKEN]);
 	start_child(&main->children[CHILD_TOKEN_CHARON]);
@@ -371,9 +426,10 @@ static int usage(FILE *out, int status)
 	      "  -V, --version      print the version\n"
 	      "  -h, --help         print this\n"
 	      "\n"
-	      "SIGHUP reads the configuration anew without dropping connections; SIGTERM shuts every\n"
+	      "SIGHUP reads the configuration anew without dropping connections; SIGTERM shuts "
+	      "every\n"
 	      "connection and ends. The command `sekisho gateway status` shows what is going on.\n",
-		out);
+	        out);
 	return status;
 }
 

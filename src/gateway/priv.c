@@ -3,26 +3,21 @@
  *
  * It holds CAP_NET_ADMIN for the packet filter, addresses and conntrack, talks to charon over its
  * socket, and writes the journal. It has no network and no key. What comes from agent may be anybody's
- * words: a grant opens only by its seal, the pinned owner's policy and the rules of tunnel.c.
+ * words (priv_agent.c): a grant opens only by its seal, the pinned owner's policy and the rules of
+ * tunnel.c.
  *
- * Sandbox: opens files below its state directory and charon's socket, runs nft to load the table,
- * and has CAP_NET_ADMIN and nothing else.
+ * Sandbox: CAP_NET_ADMIN and nothing else; opens files below its state directory only; executes nft
+ * and nothing else; makes unix and netlink sockets and no others, so that it can reach charon and the
+ * kernel and nobody beyond. The PIN, the pinned keys and the configuration are read before.
  */
 #include "gateway/priv.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <grp.h>
 #include <linux/capability.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "audit/record.h"
 #include "base/file.h"
@@ -33,6 +28,8 @@
 #include "wire/json.h"
 
 #define RECONCILE_MSEC 5000
+#define JUDGE_USEC (60 * USEC_PER_SEC) /* dates of certificates, lists and statements pass by themselves */
+#define CREDENTIALS_USEC (30 * USEC_PER_SEC) /* before charon is told of the token once more */
 #define TABLE "sekisho"
 
 void priv_send(struct priv *priv, uint16_t type, uint32_t tag, const struct buf *payload)
@@ -52,29 +49,64 @@ void priv_record(struct priv *priv, const void *record, size_t count)
 	}
 }
 
-void priv_note(struct priv *priv, const char *kind, const char *subject, const char *text)
+bool priv_record_wanted(struct priv *priv, const char *kind)
 {
-	struct record *record = record_begin(kind, clock_wall_usec());
-	AUTO_BUF struct buf bytes = BUF(JOURNAL_RECORD_BYTES_MAX);
+	static const char *const kept[] = { "connection.", "lease.", "grant.accepted", "epoch.",
+		"policy.activated", "disk." };
 
-	record_actor(record, "gateway", trust_identity(priv->trust) ? trust_gateway(priv->trust) : "");
+	if (!journal_full(priv->journal)) {
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_COUNT(kept) && !strstr(kind, ".refused"); i++) {
+		if (text_starts(kind, kept[i])) {
+			return true;
+		}
+	}
+	priv->unrecorded++;
+	return false;
+}
+
+void priv_note(struct priv *priv, const char *actor, const char *kind, const char *subject,
+	const char *text)
+{
+	AUTO_BUF struct buf bytes = BUF(JOURNAL_RECORD_BYTES_MAX);
+	struct record *record;
+
+	if (!priv_record_wanted(priv, kind)) {
+		return;
+	}
+	record = record_begin(kind, clock_wall_usec());
+	record_actor(record, actor, trust_identity(priv->trust) ? trust_gateway(priv->trust) : "");
 	record_subject(record, subject);
 	record_text(record, "text", text);
 	if (record_end(record, &bytes) == 0) {
 		priv_record(priv, bytes.bytes, bytes.count);
+	} else {
+		log_error("a record \"%s\" is too long for the journal and is lost", kind);
 	}
 }
 
-static void send_newest(struct priv *priv)
+/* The disk was full and has room again, or the other way round. */
+static void watch_disk(struct priv *priv)
 {
-	AUTO_BUF struct buf payload = BUF(64);
+	bool full = journal_reserve(priv->journal) != 0;
 
-	buf_add_u64(&payload, journal_newest(priv->journal));
-	buf_add_u64(&payload, journal_oldest(priv->journal));
-	priv_send(priv, MESSAGE_JOURNAL_NEWEST, 0, &payload);
+	if (full && !priv->disk_said) {
+		log_error("the disk is nearly full: no new connection is taken on");
+		priv_note(priv, "gateway", "disk.full", "", priv->config->state_dir);
+	} else if (!full && priv->disk_said) {
+		AUTO_STRING char *text = mem_format(
+			"%llu records of what was refused meanwhile were left out",
+			(unsigned long long)priv->unrecorded);
+
+		log_info("the disk has room again; %s", text);
+		priv_note(priv, "gateway", "disk.recovered", "", text);
+		priv->unrecorded = 0;
+	}
+	priv->disk_said = full;
 }
 
-/* --- charon ------------------------------------------------------------------------------------ */
+/* --- charon --- */
 
 static void charon_ready(struct priv *priv)
 {
@@ -93,10 +125,18 @@ static void on_token(void *context, enum charon_outcome outcome, const char *tex
 {
 	struct priv *priv = context;
 
+	priv->charon_loading = false;
 	if (outcome != CHARON_OK) {
 		log_error("charon cannot use the key in the token: %s", text);
-		priv_note(priv, "token.missing", "charon", text);
+		if (!priv->token_said) {
+			priv->token_said = true;
+			priv_note(priv, "gateway", "token.missing", "charon", text);
+		}
 		return;
+	}
+	if (priv->token_said) {
+		priv->token_said = false;
+		priv_note(priv, "gateway", "token.found", "charon", "charon uses the key in the token");
 	}
 	charon_ready(priv);
 }
@@ -108,21 +148,24 @@ static void on_root(void *context, enum charon_outcome outcome, const char *text
 	}
 }
 
-/* The pinned root and the key in the token, once both charon and the own certificate are there. */
-static void load_credentials(struct priv *priv)
+void priv_credentials_load(struct priv *priv)
 {
 	char key_id[3];
 	size_t root_bytes;
 	const uint8_t *root = cert_der(trust_root(priv->trust), &root_bytes);
 
-	if (!charon_alive(priv->charon) || priv->token_key == 0 || priv->charon_loaded) {
+	if (!charon_alive(priv->charon) || priv->token_key == 0 || priv->charon_loaded ||
+		priv->charon_loading) {
 		return;
 	}
 	snprintf(key_id, sizeof(key_id), "%02x", priv->token_key);
 	if (charon_load_authority(priv->charon, root, root_bytes, on_root, priv) != 0 ||
 		charon_load_token(priv->charon, key_id, priv->pin, -1, on_token, priv) != 0) {
 		log_error("charon's queue is full");
+		return;
 	}
+	priv->charon_loading = true;
+	priv->credentials_usec = clock_monotonic_usec();
 }
 
 static void on_charon_state(void *context, bool alive, const char *why)
@@ -131,11 +174,11 @@ static void on_charon_state(void *context, bool alive, const char *why)
 	struct tunnel_actions actions = { 0 };
 
 	if (alive) {
-		load_credentials(priv);
+		priv_credentials_load(priv);
 		return;
 	}
 	log_warning("charon: %s", why);
-	priv->charon_loaded = false;
+	priv->charon_loaded = priv->charon_loading = false;
 	if (priv->machine) {
 		tunnel_charon(priv->machine, false, clock_now(), &actions);
 		priv_act(priv, &actions);
@@ -150,13 +193,14 @@ static void on_charon_event(void *context, enum charon_event_type type, const st
 	if (!priv->machine || (type != CHARON_CHILD_UP && type != CHARON_CHILD_DOWN)) {
 		return;
 	}
+	priv->child_events++;
 	tunnel_child(
 		priv->machine, sa->peer, sa->child, type == CHARON_CHILD_UP, clock_now(), &actions);
 	priv_act(priv, &actions);
-	send_newest(priv);
+	priv_newest_send(priv);
 }
 
-/* --- packet filter ------------------------------------------------------------------------------- */
+/* --- packet filter --- */
 
 static void load_filter(struct priv *priv)
 {
@@ -181,7 +225,8 @@ static void on_foreign(void *context, enum firewall_change change, const char *p
 	struct priv *priv = context;
 
 	log_warning("\"%s\" changed the packet filter; it is put right", process);
-	priv_note(priv, "gateway.repaired", process, "the packet filter was changed by another program");
+	priv_note(priv, "gateway", "gateway.repaired", process,
+		"the packet filter was changed by another program");
 	if (change != FIREWALL_ELEMENTS_CHANGED) {
 		load_filter(priv);
 	}
@@ -196,7 +241,7 @@ static void on_flow(void *context, const struct conntrack_flow *flow)
 	AUTO_BUF struct buf bytes = BUF(JOURNAL_RECORD_BYTES_MAX);
 	struct record *record;
 
-	if (flow->kind != CONNTRACK_DESTROY || journal_full(priv->journal)) {
+	if (flow->kind != CONNTRACK_DESTROY || !priv_record_wanted(priv, "flow.seen")) {
 		return;
 	}
 	inet_ntop(AF_INET, &flow->original.source, source, sizeof(source));
@@ -211,7 +256,7 @@ static void on_flow(void *context, const struct conntrack_flow *flow)
 	record_number(record, "bytes_in", (int64_t)flow->bytes_in);
 	if (record_end(record, &bytes) == 0) {
 		priv_record(priv, bytes.bytes, bytes.count);
-		send_newest(priv);
+		priv_newest_send(priv);
 	}
 }
 
@@ -220,7 +265,7 @@ static void on_flows_lost(void *context)
 	log_warning("flow events were lost: byte counts of the journal are incomplete");
 }
 
-/* --- the machine ------------------------------------------------------------------------------------ */
+/* --- the machine --- */
 
 static int recall_record(void *context, const struct chain_link *link, const uint8_t *link_bytes,
 	size_t link_count)
@@ -243,7 +288,7 @@ static int recall_nothing(void *context, const struct chain_link *link, const ui
 
 /* The machine is made once the own certificate is known. A later certificate is another identity:
  * the process ends and main starts one that has it; leases stay in the kernel meanwhile. */
-static void start_machine(struct priv *priv)
+void priv_machine_start(struct priv *priv)
 {
 	struct tunnel_actions actions = { 0 };
 	struct tunnel_config config = { .provider = priv->config->provider,
@@ -255,7 +300,12 @@ static void start_machine(struct priv *priv)
 
 	priv->machine = tunnel_machine_new(&config);
 	if (journal_read(priv->journal, 1, SIZE_MAX, recall_record, priv) != 0) {
-		loop_stop(priv->loop, 1);
+		/* Not by itself again: it would find the same. Nothing opens meanwhile. */
+		log_error("the journal in %s/priv/journal cannot be used: keep a copy as evidence, then "
+			  "move it away and start again", priv->config->state_dir);
+		priv->machine = tunnel_machine_free(priv->machine);
+		priv_shut(priv, "gateway", "the journal cannot be used");
+		loop_stop(priv->loop, GATEWAY_EXIT_CONFIG);
 		return;
 	}
 	tunnel_policy_set(priv->machine, trust_provider_policy(priv->trust),
@@ -263,9 +313,11 @@ static void start_machine(struct priv *priv)
 	tunnel_charon(priv->machine, priv->charon_loaded, clock_now(), &actions);
 	tunnel_filter(priv->machine, firewall_check(priv->firewall) == 0, clock_now(), &actions);
 	tunnel_start(priv->machine, clock_now(), &actions);
+	/* A kept policy of another site went when the certificate said whose gateway this is. */
+	priv_apply_policy(priv);
 	priv_act(priv, &actions);
 	priv_reconcile(priv);
-	loop_timer_set(priv->reconcile, RECONCILE_MSEC);
+	log_info("gateway %s of site %s, certificate %s", config.gateway, config.site, config.serial);
 }
 
 static void on_tick(void *context)
@@ -279,296 +331,54 @@ static void on_tick(void *context)
 	}
 }
 
+/* A certificate, a revocation list or an accreditation may have run out: nobody tells of it. */
+static void judge_again(struct priv *priv)
+{
+	struct tunnel_actions actions = { 0 };
+	int64_t now = clock_monotonic_usec();
+
+	if (priv->machine && now - priv->judged_usec >= JUDGE_USEC) {
+		priv->judged_usec = now;
+		tunnel_trust_changed(priv->machine, clock_now(), &actions);
+		priv_act(priv, &actions);
+	}
+}
+
 static void on_reconcile(void *context)
 {
 	struct priv *priv = context;
 
-	priv_reconcile(priv);
-	send_newest(priv);
 	loop_timer_set(priv->reconcile, RECONCILE_MSEC);
+	watch_disk(priv);
+	if (clock_monotonic_usec() - priv->credentials_usec >= CREDENTIALS_USEC) {
+		priv_credentials_load(priv);
+	}
+	judge_again(priv);
+	priv_reconcile(priv);
+	priv_newest_send(priv);
 }
 
-/* --- agent -------------------------------------------------------------------------------------------- */
-
-static int take_identity(struct priv *priv, struct cursor *cursor)
-{
-	struct err err = { 0 };
-	uint8_t key = cursor_u8(cursor);
-	size_t count;
-	const uint8_t *der = cursor_block(cursor, &count);
-	const struct cert *had = trust_identity(priv->trust);
-	AUTO_STRING char *serial = had ? mem_string(cert_serial(had)) : NULL;
-
-	if (!cursor_done(cursor)) {
-		return 1;
-	}
-	if (trust_identity_set(priv->trust, der, count, &err) != 0) {
-		log_error("the own service certificate is refused: %s", err.text);
-		return 0;
-	}
-	if (serial && strcmp(serial, cert_serial(trust_identity(priv->trust))) != 0) {
-		log_info("a new service certificate: starting again with it");
-		loop_stop(priv->loop, GATEWAY_EXIT_RESTART);
-		return 0;
-	}
-	priv->token_key = key;
-	load_credentials(priv);
-	if (!priv->machine) {
-		start_machine(priv);
-	}
-	return 0;
-}
-
-static char *take_text(struct cursor *cursor)
-{
-	size_t count;
-	const uint8_t *bytes = cursor_block(cursor, &count);
-	char *text = mem_new(count + 1, 1);
-
-	if (bytes) {
-		memcpy(text, bytes, count);
-	}
-	return text;
-}
-
-static int take_event(struct priv *priv, struct cursor *cursor)
-{
-	AUTO_STRING char *name = take_text(cursor);
-	AUTO_STRING char *data = take_text(cursor);
-
-	if (!cursor_done(cursor)) {
-		return 1;
-	}
-	priv_event(priv, name, data, strlen(data));
-	send_newest(priv);
-	return 0;
-}
-
-static int take_cut(struct priv *priv, struct cursor *cursor)
-{
-	AUTO_STRING char *id = take_text(cursor);
-	AUTO_STRING char *by = take_text(cursor);
-	AUTO_STRING char *reason = take_text(cursor);
-	struct tunnel_actions actions = { 0 };
-
-	if (!cursor_done(cursor)) {
-		return 1;
-	}
-	if (priv->machine && *id == '\0') {
-		tunnel_cut_all(priv->machine, by, reason, clock_now(), &actions);
-	} else if (priv->machine) {
-		tunnel_cut(priv->machine, id, by, reason, clock_now(), &actions);
-	}
-	priv_act(priv, &actions);
-	send_newest(priv);
-	return 0;
-}
-
-/* What agent may put on record. Everything else in the journal is priv's own word, which whoever
- * takes agent over cannot give. */
-static bool is_note_of_agent(const char *kind)
-{
-	static const char *const kinds[] = { "center.found", "center.lost", "checkpoint.refused",
-		"enrolment.refused", "token.missing" };
-
-	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
-		if (text_equal(kinds[i], kind)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static int take_note(struct priv *priv, struct cursor *cursor)
-{
-	AUTO_STRING char *kind = take_text(cursor);
-	AUTO_STRING char *subject = take_text(cursor);
-	AUTO_STRING char *text = take_text(cursor);
-
-	if (!cursor_done(cursor) || !is_note_of_agent(kind)) {
-		return 1;
-	}
-	priv_note(priv, kind, subject, text);
-	return 0;
-}
-
-struct batch {
-	struct buf payload;
-	uint32_t count;
-};
-
-static int add_link(void *context, const struct chain_link *link, const uint8_t *link_bytes,
-	size_t link_count)
-{
-	struct batch *batch = context;
-
-	if (batch->payload.count + link_count > MESSAGE_BYTES_MAX / 4) {
-		return 1;
-	}
-	buf_add_block(&batch->payload, link_bytes, link_count);
-	batch->count++;
-	return 0;
-}
-
-static int take_journal_read(struct priv *priv, struct cursor *cursor)
-{
-	uint64_t from = cursor_u64(cursor);
-	struct batch batch = { .payload = BUF(MESSAGE_BYTES_MAX) };
-	AUTO_BUF struct buf payload = BUF(MESSAGE_BYTES_MAX);
-
-	if (!cursor_done(cursor)) {
-		return 1;
-	}
-	if (journal_read(priv->journal, from, JOURNAL_BATCH_COUNT_MAX, add_link, &batch) >= 0) {
-		buf_add_u64(&payload, from);
-		buf_add_u32(&payload, batch.count);
-		buf_add(&payload, batch.payload.bytes, batch.payload.count);
-		priv_send(priv, MESSAGE_JOURNAL, 0, &payload);
-	}
-	buf_clear(&batch.payload);
-	return 0;
-}
-
-static json_t *connection_status(const struct tunnel_view *view)
-{
-	const struct grant *grant = view->grant;
-
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:I}", "id", grant->id.text, "state",
-		tunnel_state_name(view->state), "from", grant->initiator.site, "from_host",
-		grant->initiator.host, "to", grant->responder.site, "to_host", grant->responder.host,
-		"port", (int)grant->port, "person", grant->person, "seconds_left",
-		(json_int_t)((view->grant_end_usec - clock_monotonic_usec()) / USEC_PER_SEC));
-}
-
-static int answer_status(struct priv *priv, uint32_t tag)
-{
-	const struct site_policy *site = trust_site_policy(priv->trust);
-	AUTO_JSON json_t *connections = json_array();
-	AUTO_JSON json_t *status = NULL;
-	AUTO_BUF struct buf text = BUF(MESSAGE_BYTES_MAX / 2);
-	AUTO_BUF struct buf payload = BUF(MESSAGE_BYTES_MAX);
-
-	for (size_t i = 0; priv->machine && i < tunnel_count(priv->machine); i++) {
-		struct tunnel_view view = tunnel_at(priv->machine, i);
-
-		json_array_append_new(connections, connection_status(&view));
-	}
-	status = json_pack("{s:O,s:b,s:b,s:s,s:I,s:I,s:I,s:b}", "connections", connections, "charon",
-		charon_alive(priv->charon) && priv->charon_loaded, "filter",
-		firewall_check(priv->firewall) == 0, "dataplane", dataplane_name(priv->dataplane),
-		"policy_version", (json_int_t)(site ? site_policy_version(site) : 0), "journal_newest",
-		(json_int_t)journal_newest(priv->journal), "journal_acknowledged",
-		(json_int_t)journal_acknowledged(priv->journal), "disk_full",
-		journal_full(priv->journal));
-	json_print(status, &text);
-	buf_add_block(&payload, text.bytes, text.count);
-	priv_send(priv, MESSAGE_STATUS_REPLY, tag, &payload);
-	return 0;
-}
-
-static int on_message(
-	void *context, uint16_t type, uint32_t tag, const uint8_t *payload, size_t payload_bytes)
-{
-	struct priv *priv = context;
-	struct cursor cursor = CURSOR(payload, payload_bytes);
-
-	switch (type) {
-	case MESSAGE_EVENT:
-		return take_event(priv, &cursor);
-	case MESSAGE_IDENTITY:
-		return take_identity(priv, &cursor);
-	case MESSAGE_CUT:
-		return take_cut(priv, &cursor);
-	case MESSAGE_NOTE:
-		return take_note(priv, &cursor);
-	case MESSAGE_JOURNAL_READ:
-		return take_journal_read(priv, &cursor);
-	case MESSAGE_JOURNAL_ACK:
-		journal_acknowledge(priv->journal, cursor_u64(&cursor), clock_wall_usec());
-		return cursor_done(&cursor) ? 0 : 1;
-	case MESSAGE_STATUS:
-		return answer_status(priv, tag);
-	default:
-		return 1;
-	}
-}
-
-static void on_agent_closed(void *context)
-{
-	struct priv *priv = context;
-
-	log_warning("agent is gone");
-	priv->agent = channel_free(priv->agent);
-}
-
-/* One agent at a time; a new one takes the place of the old. Who may connect is the socket's mode. */
-static void on_connect(void *context, uint32_t events)
-{
-	struct priv *priv = context;
-	int fd = accept4(priv->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-
-	if (fd < 0) {
-		return;
-	}
-	priv->agent = channel_free(priv->agent);
-	if (channel_new(priv->loop, fd, on_message, on_agent_closed, priv, &priv->agent) < 0) {
-		log_error("cannot talk to agent");
-		return;
-	}
-	send_newest(priv);
-}
-
-/* --- start ---------------------------------------------------------------------------------------------- */
-
-static int listen_for_agent(struct priv *priv, struct err *err)
-{
-	AUTO_STRING char *path = gateway_run_path(priv->config, GATEWAY_PRIV_SOCKET);
-	const struct passwd *user = getpwnam(priv->config->user);
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	mode_t old;
-	int r;
-
-	if (!user || text_copy(address.sun_path, sizeof(address.sun_path), path) != 0) {
-		return err_set(err, 1, "no user %s, or %s is too long", priv->config->user, path);
-	}
-	unlink(path);
-	priv->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	old = umask(0177);
-	r = priv->listen_fd < 0 ? -1 : bind(priv->listen_fd, (void *)&address, sizeof(address));
-	umask(old);
-	if (r < 0 || chown(path, user->pw_uid, user->pw_gid) < 0 || listen(priv->listen_fd, 4) < 0) {
-		return err_set(err, 1, "cannot listen on %s: %s", path, strerror(errno));
-	}
-	return loop_watch(
-		priv->loop, priv->listen_fd, EPOLLIN, on_connect, priv, &priv->listen_watch);
-}
+/* --- start --- */
 
 static int open_firewall(struct priv *priv, struct err *err)
 {
 	static const struct firewall_handlers handlers = { .foreign = on_foreign, .flow = on_flow,
 		.flows_lost = on_flows_lost };
 	const char *wan[] = { priv->config->wan }, *lan[] = { priv->config->lan };
-	struct firewall_input inputs[16];
-	size_t input_count = 0;
-	AUTO_STRING char *ports = mem_string(priv->config->allow_local);
-	char *rest = ports, *word;
+	struct firewall_input inputs[GATEWAY_LOCAL_PORTS_MAX];
 	struct firewall_config config = { .table = TABLE, .wan = wan, .wan_count = 1, .lan = lan,
 		.lan_count = 1,
 		.tunnel = priv->dataplane == DATAPLANE_KERNEL ? DATAPLANE_TUNNEL_KERNEL :
 								DATAPLANE_TUNNEL_USERSPACE,
-		.kernel_esp = priv->dataplane == DATAPLANE_KERNEL, .service_prefix_bits = 10,
-		.inputs = inputs };
+		.kernel_esp = priv->dataplane == DATAPLANE_KERNEL,
+		.service_prefix = gateway_service_prefix(priv->config),
+		.service_prefix_bits = priv->config->services.bits, .inputs = inputs,
+		.inputs_count = priv->config->local_port_count };
 
-	inet_pton(AF_INET, "100.64.0.0", &config.service_prefix);
-	while (rest && (word = strsep(&rest, ", ")) && input_count < ARRAY_COUNT(inputs)) {
-		uint64_t port;
-
-		if (*word && unsigned_parse(word, 65535, &port) == 0) {
-			inputs[input_count++] = (struct firewall_input){ .interface = priv->config->lan,
-				.protocol = IPPROTO_TCP, .port = (uint16_t)port };
-		}
+	for (size_t i = 0; i < config.inputs_count; i++) {
+		inputs[i] = (struct firewall_input){ .interface = priv->config->lan,
+			.protocol = IPPROTO_TCP, .port = priv->config->local_ports[i] };
 	}
-	config.inputs_count = input_count;
 	if (firewall_new(priv->loop, &config, &handlers, priv, &priv->firewall, err) != 0 ||
 		firewall_load(priv->firewall, err) != 0) {
 		return 1;
@@ -581,13 +391,12 @@ static int open_network(struct priv *priv, struct err *err)
 	static const struct charon_handlers handlers = { .event = on_charon_event,
 		.state = on_charon_state };
 	AUTO_STRING char *socket_path = gateway_run_path(priv->config, "charon/charon.vici");
-	struct in_addr pool;
 
-	inet_pton(AF_INET, "100.64.0.0", &pool);
 	/* Forwarding is turned on only behind the filter and the blackhole route. */
 	if (address_open(&priv->address, err) != 0 || open_firewall(priv, err) != 0 ||
 		address_bridge_make(priv->address, GATEWAY_BRIDGE, err) != 0 ||
-		address_blackhole_add(priv->address, pool, 10, err) != 0 ||
+		address_blackhole_add(priv->address, gateway_service_prefix(priv->config),
+			priv->config->services.bits, err) != 0 ||
 		address_settings_apply(err) != 0 ||
 		address_find(priv->address, priv->config->wan, &priv->wan, err) != 0) {
 		return 1;
@@ -615,7 +424,7 @@ static int open_all(struct priv *priv, struct err *err)
 	AUTO_STRING char *journal = gateway_state_path(priv->config, "priv/journal");
 	struct trust_config trust = { .provider = priv->config->provider,
 		.root_path = priv->config->trust_root, .owner_path = priv->config->site_owner,
-		.state_dir = state };
+		.state_dir = state, .service_prefix = priv->config->services };
 
 	if (read_boot(priv, err) != 0 ||
 		file_read_secret(priv->config->token_pin_file, priv->pin, sizeof(priv->pin), err) != 0 ||
@@ -623,33 +432,39 @@ static int open_all(struct priv *priv, struct err *err)
 		journal_open(journal, recall_nothing, priv, &priv->journal, err) != 0) {
 		return GATEWAY_EXIT_CONFIG;
 	}
-	if (open_network(priv, err) != 0 || listen_for_agent(priv, err) != 0) {
+	if (open_network(priv, err) != 0 || priv_agent_listen(priv, err) != 0) {
 		return 1;
 	}
 	priv_apply_policy(priv);
 	return 0;
 }
 
+/* What the listed sets have not, and nft or the reading of it needs. */
+static const char *const own_calls[] = { "memfd_create", "clone", "clone3", "fork", "vfork", "execve",
+	"wait4", "waitid", "kill", "pipe2", "dup2", "pidfd_open", "setpgid", "arch_prctl",
+	"set_tid_address", "prctl", "close_range", "setpriority", "getrusage", NULL };
+
 static int enter_sandbox(const struct priv *priv, struct err *err)
 {
 	AUTO_STRING char *state = gateway_state_path(priv->config, "priv");
 	const struct sandbox_path paths[] = {
 		{ state, SANDBOX_READ | SANDBOX_WRITE },
-		{ priv->config->run_dir, SANDBOX_READ | SANDBOX_WRITE },
-		{ "/usr", SANDBOX_READ | SANDBOX_EXECUTE },
-		{ "/lib", SANDBOX_READ | SANDBOX_EXECUTE },
-		{ "/lib64", SANDBOX_READ | SANDBOX_EXECUTE },
+		{ "/usr/sbin/nft", SANDBOX_READ | SANDBOX_EXECUTE },
+		{ "/usr/lib", SANDBOX_READ },
+		{ "/lib", SANDBOX_READ },
+		{ "/lib64/ld-linux-x86-64.so.2", SANDBOX_READ | SANDBOX_EXECUTE },
+		{ "/lib/ld-linux-aarch64.so.1", SANDBOX_READ | SANDBOX_EXECUTE },
 		{ "/etc/ld.so.cache", SANDBOX_READ },
 		{ "/etc/iproute2", SANDBOX_READ },
-		{ "/proc", SANDBOX_READ },
 		{ "/dev/null", SANDBOX_READ | SANDBOX_WRITE },
 		{ 0 },
 	};
 	static const char *const *const calls[] = { sandbox_calls_base, sandbox_calls_files,
-		sandbox_calls_sockets, sandbox_calls_network, sandbox_calls_processes, NULL };
+		sandbox_calls_sockets, sandbox_calls_network, own_calls, NULL };
+	static const int families[] = { AF_UNIX, AF_NETLINK, 0 };
 
 	return sandbox_enter(&(struct sandbox){ .calls = calls, .paths = paths,
-				     .capabilities = 1ULL << CAP_NET_ADMIN },
+				     .capabilities = 1ULL << CAP_NET_ADMIN, .families = families },
 		err);
 }
 
@@ -657,19 +472,16 @@ static int enter_sandbox(const struct priv *priv, struct err *err)
 static void on_signal(void *context, int signal)
 {
 	struct priv *priv = context;
-	struct tunnel_actions actions = { 0 };
 
-	if (signal == SIGTERM && priv->machine) {
-		tunnel_cut_all(priv->machine, "gateway", "the gateway is stopped", clock_now(), &actions);
-		priv_act(priv, &actions);
+	if (signal == SIGTERM) {
+		priv_shut(priv, "gateway", "the gateway is stopped");
 	}
 	loop_stop(priv->loop, GATEWAY_EXIT_RESTART);
 }
 
 static void close_all(struct priv *priv)
 {
-	channel_free(priv->agent);
-	loop_unwatch(priv->listen_watch);
+	priv_agent_close(priv);
 	loop_timer_free(priv->tick);
 	loop_timer_free(priv->reconcile);
 	tunnel_machine_free(priv->machine);
@@ -711,6 +523,7 @@ int gateway_priv_main(const struct gateway_process *process)
 		return 1;
 	}
 	loop_timer_set(priv.tick, 1000);
+	loop_timer_set(priv.reconcile, RECONCILE_MSEC);
 	status = loop_run(priv.loop);
 	close_all(&priv);
 	return status < 0 ? 1 : status;

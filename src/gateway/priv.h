@@ -1,4 +1,4 @@
-/* Inside of process priv: the state that its three files share. */
+/* Inside of process priv: the state that its files share. */
 #pragma once
 
 #include "gateway/address.h"
@@ -28,34 +28,60 @@ struct priv {
 	struct tunnel_machine *machine; /* NULL until the own certificate is known */
 	uint8_t token_key;              /* id of the service key in the token */
 	bool charon_loaded;             /* the token's key and the issuer are loaded */
+	bool charon_loading;
+	int64_t credentials_usec;       /* when charon was told last */
+	uint64_t child_events;          /* counted: a list of SAs made meanwhile is old */
 	struct in_addr wan;
 
 	int listen_fd;
 	struct loop_fd *listen_watch;
 	struct channel *agent; /* NULL while there is none */
 	struct loop_timer *tick, *reconcile;
-	bool reconciling, disk_said;
+	bool reconciling, disk_said, token_said;
+	uint64_t unrecorded;  /* refusals that were not recorded for want of room */
+	int64_t grant_usec;   /* when a grant was refused for want of room, and that recorded */
+	int64_t judged_usec;  /* when every connection was judged again */
 };
 
-/* --- priv.c -------------------------------------------------------------------------------------- */
+/* --- priv.c --------------------------------------------------------------------------------------
+ */
 
 /* Tells agent; lost while there is none: the center asks again when the link is back. */
 void priv_send(struct priv *priv, uint16_t type, uint32_t tag, const struct buf *payload);
 /* Appends a record; a record that cannot be kept ends the process. */
 void priv_record(struct priv *priv, const void *record, size_t count);
-/* Records something that is not the tunnel machine's: "kind.verb", a subject, a text. */
-void priv_note(struct priv *priv, const char *kind, const char *subject, const char *text);
+/* Records something that is not the tunnel machine's: who ("gateway" or "agent"), "kind.verb", a
+ * subject, a text. */
+void priv_note(struct priv *priv, const char *actor, const char *kind, const char *subject,
+	const char *text);
+/* False while the disk is nearly full for what a peer could repeat without end: refusals, flows and
+ * the like are counted then, and the room is kept for what opens and shuts (F07). */
+bool priv_record_wanted(struct priv *priv, const char *kind);
+/* Gives charon the pinned root and the key in the token, once both it and the own certificate are
+ * there. */
+void priv_credentials_load(struct priv *priv);
+/* Makes the tunnel machine; the own certificate is known. */
+void priv_machine_start(struct priv *priv);
 
-/* --- priv_act.c ------------------------------------------------------------------------------------ */
+/* --- priv_agent.c --- */
+
+int priv_agent_listen(struct priv *priv, struct err *err) must_use;
+void priv_agent_close(struct priv *priv);
+/* Tells agent how far the journal goes. */
+void priv_newest_send(struct priv *priv);
+
+/* --- priv_act.c --- */
 
 /* Carries out `actions` in their order, then what follows from their results, and empties it. */
 void priv_act(struct priv *priv, struct tunnel_actions *actions);
+/* Shuts every connection, also while there is no machine that knows them. */
+void priv_shut(struct priv *priv, const char *by, const char *reason);
 /* Lists elements and SAs and hands them to the machine. */
 void priv_reconcile(struct priv *priv);
 /* Makes bridge, addresses, maps and routes what the active policies say. */
 void priv_apply_policy(struct priv *priv);
 
-/* --- priv_event.c ---------------------------------------------------------------------------------- */
+/* --- priv_event.c --- */
 
 /* An event of the center's stream. */
 void priv_event(struct priv *priv, const char *name, const char *data, size_t count);

@@ -13,6 +13,7 @@
 
 #define INITIATE_MSEC 20000
 #define TERMINATE_MSEC 5000
+#define RECONCILE_AGAIN_MSEC 300
 
 /* What a call on charon is about, until it is done. */
 struct pending {
@@ -20,10 +21,18 @@ struct pending {
 	uint32_t tag;
 };
 
-/* Results of opened leases, reported after the whole list was carried out. */
-struct opened {
-	struct id id;
+/* What an action came to, told to the machine after the whole list was carried out. */
+struct result {
+	const struct tunnel_action *action;
 	bool ok;
+	struct err err;
+};
+
+struct round {
+	struct result *results;
+	size_t result_count;
+	bool journal_failed;
+	bool record_next; /* the action behind this one is a record as well: they share one sync */
 };
 
 static struct pending *pending_new(struct priv *priv, uint32_t tag)
@@ -41,7 +50,7 @@ static void on_loaded(void *context, enum charon_outcome outcome, const char *te
 	struct tunnel_actions actions = { 0 };
 
 	tunnel_loaded(
-		priv->machine, pending->tag, outcome == CHARON_OK, text, clock_now(), &actions);
+	        priv->machine, pending->tag, outcome == CHARON_OK, text, clock_now(), &actions);
 	free(pending);
 	priv_act(priv, &actions);
 }
@@ -56,7 +65,7 @@ static void on_initiated(void *context, enum charon_outcome outcome, const char 
 		log_warning("charon could not start a tunnel: %s", text);
 	}
 	tunnel_initiated(
-		priv->machine, pending->tag, outcome == CHARON_OK, text, clock_now(), &actions);
+	        priv->machine, pending->tag, outcome == CHARON_OK, text, clock_now(), &actions);
 	free(pending);
 	priv_act(priv, &actions);
 }
@@ -88,7 +97,7 @@ static int make_interface(struct priv *priv, const struct tunnel_peer *peer, str
 
 	interface_name(peer->name, name);
 	if (address_tunnel_make(
-		    priv->address, name, priv->config->wan, interface_id(peer->name), err) != 0) {
+	            priv->address, name, priv->config->wan, interface_id(peer->name), err) != 0) {
 		return 1;
 	}
 	for (size_t i = 0; i < peer->child_count; i++) {
@@ -99,17 +108,21 @@ static int make_interface(struct priv *priv, const struct tunnel_peer *peer, str
 	return 0;
 }
 
-static int load_peer(struct priv *priv, const struct tunnel_peer *peer, uint32_t tag, struct err *err)
+static int load_peer(
+        struct priv *priv, const struct tunnel_peer *peer, uint32_t tag, struct err *err)
 {
 	const struct cert *identity = trust_identity(priv->trust);
 	const struct cert *authority = trust_service_ca(priv->trust);
 	struct charon_child *children = mem_new(peer->child_count, sizeof(*children));
 	struct address_text remote = address_print(peer->address);
 	char local[INET_ADDRSTRLEN];
-	struct charon_peer load = { .name = peer->name, .local_address = local,
+	struct charon_peer load = { .name = peer->name,
+		.local_address = local,
 		.remote_address = peer->address.family ? remote.text : NULL,
-		.local_id = cert_dns_name(identity, 0), .remote_id = peer->identity,
-		.children = children, .children_count = peer->child_count };
+		.local_id = cert_dns_name(identity, 0),
+		.remote_id = peer->identity,
+		.children = children,
+		.children_count = peer->child_count };
 	struct pending *pending;
 	int r;
 
@@ -117,12 +130,17 @@ static int load_peer(struct priv *priv, const struct tunnel_peer *peer, uint32_t
 		free(children);
 		return err_set(err, 1, "the service CA is not known");
 	}
+	/* Looked up each time: an address given by DHCP may be another one today. */
+	if (address_find(priv->address, priv->config->wan, &priv->wan, err) != 0) {
+		return 1;
+	}
 	inet_ntop(AF_INET, &priv->wan, local, sizeof(local));
 	load.certificate = cert_der(identity, &load.certificate_bytes);
 	load.authority = cert_der(authority, &load.authority_bytes);
 	for (size_t i = 0; i < peer->child_count; i++) {
 		children[i] = (struct charon_child){ .name = peer->children[i].name,
-			.local = peer->children[i].local, .remote = peer->children[i].remote };
+			.local = peer->children[i].local,
+			.remote = peer->children[i].remote };
 	}
 	if (priv->dataplane == DATAPLANE_KERNEL) {
 		load.if_id = interface_id(peer->name);
@@ -157,8 +175,8 @@ static void drop_interface(struct priv *priv, const char *peer)
 
 static void send_report(struct priv *priv, const struct tunnel_action *action)
 {
-	AUTO_JSON json_t *report = json_pack("{s:s,s:s}", "type", tunnel_report_name(action->report),
-		"id", action->id.text);
+	AUTO_JSON json_t *report = json_pack(
+	        "{s:s,s:s}", "type", tunnel_report_name(action->report), "id", action->id.text);
 	AUTO_BUF struct buf text = BUF(MESSAGE_BYTES_MAX);
 	AUTO_BUF struct buf payload = BUF(MESSAGE_BYTES_MAX);
 
@@ -183,27 +201,30 @@ static void close_lease(struct priv *priv, const struct nft_lease *lease)
 	if (firewall_unload(priv->firewall, &err) != 0 || firewall_load(priv->firewall, &err) != 0) {
 		log_error("%s", err.text);
 	}
+	priv_apply_policy(priv); /* the address maps went with it */
 }
 
-/* The calls whose results go back into the machine. Failing to ask is a result as well. */
-static void ask_charon(struct priv *priv, const struct tunnel_action *action,
-	struct tunnel_actions *next)
+/* Failing to ask is a result as well; like every result it goes back after the whole list. */
+static void ask_charon(struct priv *priv, const struct tunnel_action *action, struct round *round)
 {
 	struct err err = { 0 };
 	struct pending *pending;
+	int r;
 
 	if (action->type == TUNNEL_PEER_LOAD) {
-		if (load_peer(priv, action->peer, action->tag, &err) != 0) {
-			tunnel_loaded(priv->machine, action->tag, false, err.text, clock_now(), next);
+		r = load_peer(priv, action->peer, action->tag, &err);
+	} else {
+		pending = pending_new(priv, action->tag);
+		r = charon_initiate(priv->charon, action->peer_name, action->child, INITIATE_MSEC,
+			on_initiated, pending);
+		if (r != 0) {
+			free(pending);
+			err_set(&err, 1, "charon's queue is full");
 		}
-		return;
 	}
-	pending = pending_new(priv, action->tag);
-	if (charon_initiate(priv->charon, action->peer_name, action->child, INITIATE_MSEC, on_initiated,
-		    pending) != 0) {
-		free(pending);
-		tunnel_initiated(
-			priv->machine, action->tag, false, "charon's queue is full", clock_now(), next);
+	if (r != 0) {
+		log_warning("%s: %s", action->peer_name, err.text);
+		round->results[round->result_count++] = (struct result){ .action = action, .err = err };
 	}
 }
 
@@ -217,23 +238,19 @@ static void end_tunnel(struct priv *priv, const struct tunnel_action *action)
 		drop_interface(priv, action->peer_name);
 	} else {
 		r = charon_terminate(
-			priv->charon, action->peer_name, child, TERMINATE_MSEC, on_nothing, NULL);
+		        priv->charon, action->peer_name, child, TERMINATE_MSEC, on_nothing, NULL);
 	}
 	if (r != 0) {
 		log_warning("charon's queue is full; the next comparison ends what is left");
 	}
 }
 
-struct round {
-	struct opened *opened;
-	size_t opened_count;
-	bool journal_failed;
-	bool record_next; /* the action behind this one is a record as well: they share one sync */
-};
-
 static void keep_record(struct priv *priv, const struct tunnel_action *action, struct round *round)
 {
-	int r = journal_write(priv->journal, action->record.bytes, action->record.count);
+	int r = priv_record_wanted(priv, action->kind) ?
+		journal_write(priv->journal, action->record.bytes, action->record.count) :
+		0;
+
 
 	if (r == 0 && !round->record_next) {
 		r = journal_sync(priv->journal);
@@ -244,13 +261,12 @@ static void keep_record(struct priv *priv, const struct tunnel_action *action, s
 	}
 }
 
-static void do_action(struct priv *priv, const struct tunnel_action *action, struct round *round,
-	struct tunnel_actions *next)
+static void do_action(struct priv *priv, const struct tunnel_action *action, struct round *round)
 {
 	int r;
 
 	if (round->journal_failed && action->type != TUNNEL_LEASE_CLOSE &&
-		action->type != TUNNEL_FLOWS_FORGET) {
+	        action->type != TUNNEL_FLOWS_FORGET) {
 		return;
 	}
 	switch (action->type) {
@@ -259,11 +275,11 @@ static void do_action(struct priv *priv, const struct tunnel_action *action, str
 		break;
 	case TUNNEL_PEER_LOAD:
 	case TUNNEL_CHILD_INITIATE:
-		ask_charon(priv, action, next);
+		ask_charon(priv, action, round);
 		break;
 	case TUNNEL_LEASE_OPEN:
 		r = firewall_lease_set(priv->firewall, &action->lease, 1, action->ttl_msec);
-		round->opened[round->opened_count++] = (struct opened){ .id = action->id, .ok = r == 0 };
+		round->results[round->result_count++] = (struct result){ .action = action, .ok = r == 0 };
 		break;
 	case TUNNEL_LEASE_RENEW:
 		r = firewall_lease_set(priv->firewall, &action->lease, 1, action->ttl_msec);
@@ -276,7 +292,8 @@ static void do_action(struct priv *priv, const struct tunnel_action *action, str
 		break;
 	case TUNNEL_FLOWS_FORGET:
 		if (firewall_flows_cut(priv->firewall, action->lease.mark) != 0) {
-			log_warning("flows of connection %u could not be removed", action->lease.mark);
+			log_warning(
+			        "flows of connection %u could not be removed", action->lease.mark);
 		}
 		break;
 	case TUNNEL_CHILD_TERMINATE:
@@ -290,6 +307,25 @@ static void do_action(struct priv *priv, const struct tunnel_action *action, str
 	}
 }
 
+static void tell_result(
+	struct priv *priv, const struct result *result, struct tunnel_actions *next)
+{
+	const struct tunnel_action *action = result->action;
+
+	switch (action->type) {
+	case TUNNEL_LEASE_OPEN:
+		tunnel_opened(priv->machine, action->id.text, result->ok, clock_now(), next);
+		break;
+	case TUNNEL_PEER_LOAD:
+		tunnel_loaded(
+			priv->machine, action->tag, result->ok, result->err.text, clock_now(), next);
+		break;
+	default:
+		tunnel_initiated(
+			priv->machine, action->tag, result->ok, result->err.text, clock_now(), next);
+	}
+}
+
 void priv_act(struct priv *priv, struct tunnel_actions *actions)
 {
 	struct tunnel_actions now = *actions;
@@ -297,21 +333,22 @@ void priv_act(struct priv *priv, struct tunnel_actions *actions)
 	*actions = (struct tunnel_actions){ 0 };
 	while (now.count > 0) {
 		struct tunnel_actions next = { 0 };
-		struct round round = { .opened = mem_new(now.count, sizeof(struct opened)) };
+		struct round round = { .results = mem_new(now.count, sizeof(struct result)) };
 
 		for (size_t i = 0; i < now.count; i++) {
-			round.record_next = i + 1 < now.count && now.items[i + 1].type == TUNNEL_RECORD;
-			do_action(priv, &now.items[i], &round, &next);
+			round.record_next =
+			        i + 1 < now.count && now.items[i + 1].type == TUNNEL_RECORD;
+			do_action(priv, &now.items[i], &round);
 		}
-		for (size_t i = 0; i < round.opened_count; i++) {
-			tunnel_opened(priv->machine, round.opened[i].id.text, round.opened[i].ok, clock_now(),
-				&next);
+		for (size_t i = 0; i < round.result_count && !round.journal_failed; i++) {
+			tell_result(priv, &round.results[i], &next);
 		}
-		free(round.opened);
+		free(round.results);
 		tunnel_actions_clear(&now);
 		if (round.journal_failed) {
 			tunnel_actions_clear(&next);
-			loop_stop(priv->loop, 1); /* main starts a new one, which reads what is on disk */
+			loop_stop(priv->loop,
+			        1); /* main starts a new one, which reads what is on disk */
 			return;
 		}
 		now = next;
@@ -319,10 +356,64 @@ void priv_act(struct priv *priv, struct tunnel_actions *actions)
 	tunnel_actions_clear(&now);
 	if (priv->machine) {
 		int64_t left = tunnel_next(priv->machine) - clock_monotonic_usec();
+		int64_t msec = left > USEC_PER_SEC ? 1000 : (left + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
 
-		loop_timer_set(priv->tick,
-			left > USEC_PER_SEC ? 1000 : (left + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+		loop_timer_set(priv->tick, msec > 1 ? msec : 1);
 	}
+}
+
+struct leases {
+	struct nft_lease *items;
+	size_t count, room;
+};
+
+static void add_lease(void *context, const struct firewall_lease *lease)
+{
+	struct leases *leases = context;
+
+	if (leases->count < leases->room) {
+		leases->items[leases->count++] = lease->lease;
+	}
+}
+
+static void count_lease(void *context, const struct firewall_lease *lease)
+{
+	++*(size_t *)context;
+}
+
+/* Before the machine is there, what the process before this one opened is known to the kernel only. */
+static void shut_all(struct priv *priv)
+{
+	struct leases leases = { 0 };
+
+	if (firewall_lease_list(priv->firewall, count_lease, &leases.room) != 0 || leases.room == 0) {
+		return;
+	}
+	leases.items = mem_new(leases.room, sizeof(*leases.items));
+	if (firewall_lease_list(priv->firewall, add_lease, &leases) != 0) {
+		log_error("the leases cannot be listed; they run out by themselves");
+	}
+	for (size_t i = 0; i < leases.count; i++) {
+		close_lease(priv, &leases.items[i]);
+		if (firewall_flows_cut(priv->firewall, leases.items[i].mark) != 0) {
+			log_warning("flows of connection %u could not be removed",
+				leases.items[i].mark);
+		}
+	}
+	free(leases.items);
+}
+
+void priv_shut(struct priv *priv, const char *by, const char *reason)
+{
+	struct tunnel_actions actions = { 0 };
+
+	if (priv->machine) {
+		tunnel_cut_all(priv->machine, by, reason, clock_now(), &actions);
+		priv_act(priv, &actions);
+		return;
+	}
+	priv_note(priv, by, "connection.cut", "", reason);
+	shut_all(priv);
 }
 
 struct found {
@@ -331,6 +422,7 @@ struct found {
 	size_t element_count, element_room;
 	struct charon_sa *sas;
 	size_t sa_count, sa_room;
+	uint64_t child_events; /* how many there had been when the list was asked for */
 	bool elements_known;
 };
 
@@ -341,11 +433,11 @@ static void add_element(void *context, const struct firewall_lease *lease)
 	if (found->element_count == found->element_room) {
 		found->element_room = found->element_room ? 2 * found->element_room : 16;
 		found->elements =
-			mem_resize(found->elements, found->element_room, sizeof(*found->elements));
+		        mem_resize(found->elements, found->element_room, sizeof(*found->elements));
 	}
-	found->elements[found->element_count++] = (struct tunnel_found_element){
-		.lease = lease->lease, .left_msec = (uint32_t)lease->left_msec
-	};
+	found->elements[found->element_count++] =
+	        (struct tunnel_found_element){ .lease = lease->lease,
+		        .left_msec = (uint32_t)lease->left_msec };
 }
 
 static void add_sa(void *context, const struct charon_sa *sa)
@@ -369,29 +461,39 @@ static void compare(struct found *list, bool children_known)
 	for (size_t i = 0; i < list->sa_count; i++) {
 		/* A CHILD SA that is on its way up or down is no child yet or any more. */
 		if (list->sas[i].child[0] && strcmp(list->sas[i].child_state, "INSTALLED") != 0 &&
-			strcmp(list->sas[i].child_state, "REKEYED") != 0 &&
-			strcmp(list->sas[i].child_state, "REKEYING") != 0) {
+		        strcmp(list->sas[i].child_state, "REKEYED") != 0 &&
+		        strcmp(list->sas[i].child_state, "REKEYING") != 0) {
 			continue;
 		}
-		children[count++] = (struct tunnel_found_child){
-			.peer = list->sas[i].peer, .child = list->sas[i].child
-		};
+		children[count++] = (struct tunnel_found_child){ .peer = list->sas[i].peer,
+			.child = list->sas[i].child };
 	}
 	tunnel_reconcile(priv->machine,
-		&(struct tunnel_found){ .elements = list->elements, .element_count = list->element_count,
-			.elements_known = list->elements_known, .children = children,
-			.child_count = count, .children_known = children_known },
-		clock_now(), &actions);
+	        &(struct tunnel_found){ .elements = list->elements,
+	                .element_count = list->element_count,
+	                .elements_known = list->elements_known,
+	                .children = children,
+	                .child_count = count,
+	                .children_known = children_known },
+	        clock_now(), &actions);
 	free(children);
 	priv_act(priv, &actions);
 }
 
+/* The elements are listed now and not when charon was asked: one that came meanwhile is no stranger.
+ * charon's list, though, is as old as the question; an event that came since is newer. */
 static void on_listed(void *context, enum charon_outcome outcome, const char *text)
 {
 	struct found *found = context;
+	struct priv *priv = found->priv;
+	bool current = found->child_events == priv->child_events;
 
-	found->priv->reconciling = false;
-	compare(found, outcome == CHARON_OK);
+	priv->reconciling = false;
+	found->elements_known = firewall_lease_list(priv->firewall, add_element, found) == 0;
+	compare(found, outcome == CHARON_OK && current);
+	if (!current) {
+		loop_timer_set(priv->reconcile, RECONCILE_AGAIN_MSEC);
+	}
 	free(found->elements);
 	free(found->sas);
 	free(found);
@@ -406,11 +508,10 @@ void priv_reconcile(struct priv *priv)
 	}
 	found = mem_new(1, sizeof(*found));
 	found->priv = priv;
-	found->elements_known =
-		firewall_lease_list(priv->firewall, add_element, found) == 0;
+	found->child_events = priv->child_events;
 	priv->reconciling = true;
 	if (!charon_alive(priv->charon) ||
-		charon_list(priv->charon, add_sa, on_listed, found) != 0) {
+	        charon_list(priv->charon, add_sa, on_listed, found) != 0) {
 		on_listed(found, CHARON_GONE, "");
 	}
 }
@@ -439,11 +540,12 @@ void priv_apply_policy(struct priv *priv)
 			continue;
 		}
 		services[used] = v4(host.service);
-		pairs[used++] = (struct nft_pair){ .from = v4(host.service), .to = v4(host.address) };
+		pairs[used++] =
+		        (struct nft_pair){ .from = v4(host.service), .to = v4(host.address) };
 	}
 	/* charon's own ESP wants the gateway to own what it speaks for; the kernel's does not. */
 	if ((priv->dataplane == DATAPLANE_USERSPACE &&
-		    address_set(priv->address, GATEWAY_BRIDGE, services, used, &err) != 0)) {
+	            address_set(priv->address, GATEWAY_BRIDGE, services, used, &err) != 0)) {
 		log_error("%s", err.text);
 	}
 	if (firewall_addresses_set(priv->firewall, pairs, used) != 0) {

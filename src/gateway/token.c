@@ -55,9 +55,13 @@ static int enter_sandbox(const struct gateway_config *config, struct err *err)
 		{ "/usr", SANDBOX_READ | SANDBOX_EXECUTE },
 		{ "/lib", SANDBOX_READ | SANDBOX_EXECUTE },
 		{ "/lib64", SANDBOX_READ | SANDBOX_EXECUTE },
-		{ "/etc", SANDBOX_READ },
-		{ "/proc", SANDBOX_READ },
-		{ "/dev", SANDBOX_READ | SANDBOX_WRITE },
+		{ "/etc/ld.so.cache", SANDBOX_READ },
+		{ "/etc/pkcs11", SANDBOX_READ },
+		{ "/etc/softhsm", SANDBOX_READ },
+		{ "/dev/null", SANDBOX_READ | SANDBOX_WRITE },
+		{ "/dev/urandom", SANDBOX_READ },
+		{ "/dev/bus/usb", SANDBOX_READ | SANDBOX_WRITE }, /* tokens that are plugged in */
+		{ "/run/pcscd", SANDBOX_READ | SANDBOX_WRITE },
 		{ config->run_dir, SANDBOX_READ | SANDBOX_WRITE },
 		{ config->token_config ? config->token_config : "/etc", SANDBOX_READ },
 		{ token_dir, SANDBOX_READ | SANDBOX_WRITE },
@@ -87,8 +91,8 @@ int gateway_token_main(const struct gateway_config *config, const char *name)
 		log_error("sandbox: %s", err.text);
 		return 1;
 	}
-	execl(P11_KIT, "p11-kit", "server", "--foreground", "--provider", config->token_module, "--name",
-		socket_path, uri, NULL);
+	execl(P11_KIT, "p11-kit", "server", "--foreground", "--provider", config->token_module,
+	        "--name", socket_path, uri, NULL);
 	log_error("cannot start %s: %s. Install the package p11-kit.", P11_KIT, strerror(errno));
 	return 1;
 }

@@ -4,20 +4,34 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "pki/seal.h"
 #include "pki/statement.h"
 #include "pki/verify.h"
 #include "wire/json.h"
 
-#define KEPT_TRUST "trust.json"
+#define KEPT_TRUST "trust"
 #define KEPT_POLICY "policy.json"
+
+/* Every statement, CA and list there can be at once is less; more is not kept. */
+#define KEPT_BYTES_MAX (64 << 20)
+
+/* The newest statement about one party, as it was received. */
+struct kept {
+	enum statement_role role;
+	char id[NAME_BYTES_MAX + 1];
+	char *sealed;
+};
 
 struct trust {
 	char *provider, *state_dir;
 	struct cert *root;
 	struct key *root_key, *owner;
+	struct prefix service_prefix;
 	struct verifier *verifier;
 	struct statement_set *statements;
+	struct kept *kept;
+	size_t kept_count, kept_room;
 	struct cert *identity;
 	char gateway[NAME_BYTES_MAX + 1];
 	struct provider_policy *provider_policy;
@@ -38,6 +52,10 @@ struct trust *trust_free(struct trust *trust)
 	key_free(trust->owner);
 	key_free(trust->root_key);
 	cert_free(trust->root);
+	for (size_t i = 0; i < trust->kept_count; i++) {
+		free(trust->kept[i].sealed);
+	}
+	free(trust->kept);
 	free(trust->provider_sealed);
 	free(trust->site_sealed);
 	free(trust->provider);
@@ -100,71 +118,15 @@ static char *kept_path(const struct trust *trust, const char *name)
 	return mem_format("%s/%s", trust->state_dir, name);
 }
 
+/* If this fails, the next start knows less, or older things: somebody has to look at the disk. */
 static void keep(const struct trust *trust, const char *name, const char *data, size_t count)
 {
 	AUTO_STRING char *path = kept_path(trust, name);
+	struct err err = { 0 };
 
-	/* If this fails, the next start knows less and permits less. */
-	if (file_replace(path, data, count, 0600, NULL) < 0) {
-		return;
+	if (file_replace(path, data, count, 0600, &err) < 0) {
+		log_error("%s", err.text);
 	}
-}
-
-static int take_trust(struct trust *trust, const char *data, size_t count, bool *ret_changed,
-	struct err *err);
-static int take_policy(struct trust *trust, const char *data, size_t count, bool *ret_changed,
-	struct err *err);
-
-static void recall(struct trust *trust, const char *name,
-	int (*take)(struct trust *, const char *, size_t, bool *, struct err *))
-{
-	AUTO_STRING char *path = kept_path(trust, name);
-	AUTO_BUF struct buf data = BUF(JSON_BYTES_MAX);
-	bool changed;
-
-	/* A kept document that cannot be used is as good as none: the center sends it again. */
-	if (file_read(path, &data, NULL) != 0 ||
-		take(trust, buf_text(&data), data.count, &changed, NULL) != 0) {
-		return;
-	}
-}
-
-int trust_open(const struct trust_config *config, struct trust **ret_trust, struct err *err)
-{
-	AUTO(trust) struct trust *trust = mem_new(1, sizeof(*trust));
-
-	trust->provider = mem_string(config->provider);
-	trust->state_dir = mem_string(config->state_dir);
-	/* A gateway that has no CRL yet has no statement either, and opens nothing without one. */
-	trust->verifier = verifier_new((struct verify_rules){ .revocation_required = true,
-		.accreditation_required = true });
-	trust->statements = statement_set_new();
-	verifier_set_statements(trust->verifier, trust->statements);
-	if (read_root(trust, config->root_path, err) != 0 ||
-		read_owner(trust, config->owner_path, err) != 0) {
-		return 1;
-	}
-	recall(trust, KEPT_TRUST, take_trust);
-	recall(trust, KEPT_POLICY, take_policy);
-	*ret_trust = TAKE(trust);
-	return 0;
-}
-
-int trust_identity_set(struct trust *trust, const uint8_t *der, size_t count, struct err *err)
-{
-	AUTO(cert) struct cert *cert = NULL;
-	char provider[NAME_BYTES_MAX + 1];
-
-	if (cert_parse(der, count, &cert, err) != 0 || cert_lint(cert, CERT_SERVICE, err) != 0) {
-		return 1;
-	}
-	if (cert_identity(cert, trust->gateway, provider) != 0 ||
-		strcmp(provider, trust->provider) != 0) {
-		return err_set(err, 1, "the certificate is not for the provider %s", trust->provider);
-	}
-	cert_free(trust->identity);
-	trust->identity = TAKE(cert);
-	return 0;
 }
 
 const struct cert *trust_identity(const struct trust *trust)
@@ -192,23 +154,83 @@ const struct cert *trust_service_ca(const struct trust *trust)
 	return trust->identity ? verifier_issuer(trust->verifier, trust->identity) : NULL;
 }
 
-static int take_statements(struct trust *trust, const json_t *list, bool *changed, struct err *err)
+static void remember(struct trust *trust, const struct statement *statement, const char *sealed)
+{
+	struct kept *kept = NULL;
+
+	for (size_t i = 0; i < trust->kept_count && !kept; i++) {
+		if (trust->kept[i].role == statement->role &&
+			strcmp(trust->kept[i].id, statement->id) == 0) {
+			kept = &trust->kept[i];
+		}
+	}
+	if (!kept && trust->kept_count == trust->kept_room) {
+		trust->kept_room = trust->kept_room ? 2 * trust->kept_room : 16;
+		trust->kept = mem_resize(trust->kept, trust->kept_room, sizeof(*trust->kept));
+	}
+	if (!kept) {
+		kept = &trust->kept[trust->kept_count++];
+		*kept = (struct kept){ .role = statement->role };
+		memcpy(kept->id, statement->id, sizeof(kept->id));
+	}
+	free(kept->sealed);
+	kept->sealed = mem_string(sealed);
+}
+
+static int take_statement(
+	struct trust *trust, const char *sealed, bool *changed, struct err *err)
 {
 	const struct key *const roots[] = { trust->root_key };
+	struct statement *statement;
+	const struct statement *held;
+	enum statement_role role;
+	char id[NAME_BYTES_MAX + 1];
+
+	if (statement_open(sealed, strlen(sealed), roots, 1, &statement, err) != 0) {
+		return 1;
+	}
+	role = statement->role;
+	memcpy(id, statement->id, sizeof(id));
+	if (statement_set_take(trust->statements, statement) != 0) {
+		return 0; /* not newer */
+	}
+	held = statement_set_find(trust->statements, role, id);
+	assert_always(held != NULL);
+	remember(trust, held, sealed);
+	*changed = true;
+	return 0;
+}
+
+static int take_statements(struct trust *trust, const json_t *list, bool *changed, struct err *err)
+{
 	int result = 0;
 
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		struct statement *statement;
 		const char *text;
 
 		if (json_item_string(list, "statements", i, JWS_SMALL_BYTES_MAX, &text, err) != 0 ||
-			statement_open(text, strlen(text), roots, 1, &statement, err) != 0) {
+			take_statement(trust, text, changed, err) != 0) {
 			result = err_wrap(err, 1, "statement %zu", i);
-			continue;
 		}
-		*changed |= statement_set_take(trust->statements, statement) == 0;
 	}
 	return result;
+}
+
+static int take_crl(struct trust *trust, const char *base64, bool *changed, struct err *err)
+{
+	AUTO_BUF struct buf der = BUF(CRL_DER_BYTES_MAX);
+	struct crl *crl;
+	int r;
+
+	if (base64_parse(base64, strlen(base64), &der) != 0) {
+		return err_set(err, 1, "not base64");
+	}
+	if (crl_parse(der.bytes, der.count, &crl, err) != 0) {
+		return 1;
+	}
+	r = verifier_take_crl(trust->verifier, crl, err);
+	*changed |= r == 0;
+	return r == 1 ? 1 : 0;
 }
 
 static int take_crls(struct trust *trust, const json_t *list, bool *changed, struct err *err)
@@ -216,34 +238,24 @@ static int take_crls(struct trust *trust, const json_t *list, bool *changed, str
 	int result = 0;
 
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		AUTO_BUF struct buf der = BUF(CRL_DER_BYTES_MAX);
-		struct crl *crl;
 		const char *text;
-		int r;
 
 		if (json_item_string(list, "crls", i, JSON_BYTES_MAX, &text, err) != 0 ||
-			base64_parse(text, strlen(text), &der) != 0 ||
-			crl_parse(der.bytes, der.count, &crl, err) != 0) {
-			result = err_wrap(err, 1, "revocation list %zu", i);
-			continue;
-		}
-		r = verifier_take_crl(trust->verifier, crl, err);
-		if (r == 1) {
+			take_crl(trust, text, changed, err) != 0) {
 			result = err_wrap(err, 1, "revocation list %zu", i);
 		}
-		*changed |= r == 0;
 	}
 	return result;
 }
 
-static int take_ca(struct trust *trust, const char *pem, const char *name, bool *changed,
+static int take_ca(struct trust *trust, const void *bytes, size_t count, bool *changed,
 	struct err *err)
 {
 	AUTO(cert) struct cert *cert = NULL;
 	struct key_hash hash;
 
-	if (cert_parse(pem, strlen(pem), &cert, err) != 0) {
-		return err_wrap(err, 1, "%s", name);
+	if (cert_parse(bytes, count, &cert, err) != 0) {
+		return 1;
 	}
 	hash = cert_fingerprint(cert);
 	for (size_t i = 0; verifier_ca(trust->verifier, i); i++) {
@@ -252,11 +264,92 @@ static int take_ca(struct trust *trust, const char *pem, const char *name, bool 
 		}
 	}
 	if (verifier_add_ca(trust->verifier, cert, err) != 0) {
-		return err_wrap(err, 1, "%s", name);
+		return 1;
 	}
 	*changed = true;
 	return 0;
 }
+
+/* --- kept over a restart --- */
+
+/* All that is held goes into the file, and not the event that brought the last of it: an event that
+ * leaves something out must not make the gateway forget it at its next start. */
+static void keep_trust(const struct trust *trust)
+{
+	AUTO_BUF struct buf out = BUF(KEPT_BYTES_MAX);
+	const struct cert *cert;
+	const struct crl *crl;
+	const uint8_t *der;
+	size_t count;
+
+	for (size_t i = 0; i < trust->kept_count; i++) {
+		buf_add_text(&out, "statement ");
+		buf_add_text(&out, trust->kept[i].sealed);
+		buf_add_text(&out, "\n");
+	}
+	for (size_t i = 0; (cert = verifier_ca(trust->verifier, i)); i++) {
+		der = cert_der(cert, &count);
+		buf_add_text(&out, "ca ");
+		base64_add(&out, der, count);
+		buf_add_text(&out, "\n");
+	}
+	for (size_t i = 0; (crl = verifier_crl(trust->verifier, i)); i++) {
+		der = crl_der(crl, &count);
+		buf_add_text(&out, "crl ");
+		base64_add(&out, der, count);
+		buf_add_text(&out, "\n");
+	}
+	if (out.overflowed) {
+		log_error("what is trusted is more than %d bytes: it is not kept for the next start",
+			KEPT_BYTES_MAX);
+		return;
+	}
+	keep(trust, KEPT_TRUST, buf_text(&out), out.count);
+}
+
+static int recall_line(struct trust *trust, const char *word, const char *value, struct err *err)
+{
+	AUTO_BUF struct buf der = BUF(CERT_DER_BYTES_MAX);
+	bool changed = false;
+
+	if (text_equal(word, "statement")) {
+		return take_statement(trust, value, &changed, err);
+	}
+	if (text_equal(word, "crl")) {
+		return take_crl(trust, value, &changed, err);
+	}
+	if (!text_equal(word, "ca") || base64_parse(value, strlen(value), &der) != 0) {
+		return err_set(err, 1, "not a line of ours");
+	}
+	return take_ca(trust, der.bytes, der.count, &changed, err);
+}
+
+/* What is on disk passes the same checks as what the center sends. A line that does not is as good as
+ * none: the center sends it again. */
+static void recall_trust(struct trust *trust)
+{
+	AUTO_STRING char *path = kept_path(trust, KEPT_TRUST);
+	AUTO_BUF struct buf data = BUF(KEPT_BYTES_MAX);
+	AUTO_STRING char *text = NULL;
+	char *rest, *line;
+
+	if (file_read(path, &data, NULL) != 0) {
+		return;
+	}
+	text = buf_take_text(&data);
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		char *value = line;
+		const char *word = strsep(&value, " ");
+		struct err err = { 0 };
+
+		if (*line != '\0' && recall_line(trust, word, value ? value : "", &err) != 0) {
+			log_warning("%s: a line is not used: %s", path, err.text);
+		}
+	}
+}
+
+/* --- the `trust` event --- */
 
 struct trust_event {
 	json_t *statements, *crls;
@@ -274,7 +367,7 @@ static const struct json_field trust_fields[] = {
 	{ 0 },
 };
 
-static int take_trust(struct trust *trust, const char *data, size_t count, bool *ret_changed,
+int trust_take(struct trust *trust, const char *data, size_t count, bool *ret_changed,
 	struct err *err)
 {
 	struct trust_event event = { 0 };
@@ -285,28 +378,26 @@ static int take_trust(struct trust *trust, const char *data, size_t count, bool 
 	if (json_read(data, count, trust_fields, &event, &object, err) != 0) {
 		return 1;
 	}
-	/* In this order: an issuer is there before its list is checked against it. */
-	if (take_statements(trust, event.statements, ret_changed, err) != 0 ||
-		take_ca(trust, event.service_ca, "service_ca", ret_changed, err) != 0 ||
-		take_ca(trust, event.device_ca, "device_ca", ret_changed, err) != 0) {
+	if (take_statements(trust, event.statements, ret_changed, err) != 0) {
 		result = 1;
+	}
+	/* An issuer is there before its list is checked against it. */
+	if (take_ca(trust, event.service_ca, strlen(event.service_ca), ret_changed, err) != 0) {
+		result = err_wrap(err, 1, "service_ca");
+	}
+	if (take_ca(trust, event.device_ca, strlen(event.device_ca), ret_changed, err) != 0) {
+		result = err_wrap(err, 1, "device_ca");
 	}
 	if (take_crls(trust, event.crls, ret_changed, err) != 0) {
 		result = 1;
 	}
+	if (*ret_changed) {
+		keep_trust(trust);
+	}
 	return result;
 }
 
-int trust_take(struct trust *trust, const char *data, size_t count, int64_t wall_usec,
-	bool *ret_changed, struct err *err)
-{
-	int r = take_trust(trust, data, count, ret_changed, err);
-
-	if (r == 0 && *ret_changed) {
-		keep(trust, KEPT_TRUST, data, count);
-	}
-	return r;
-}
+/* --- policies --- */
 
 static int open_policy(const char *sealed, const char *typ, const struct key *const *keys,
 	size_t key_count, struct buf *text, struct err *err)
@@ -314,6 +405,26 @@ static int open_policy(const char *sealed, const char *typ, const struct key *co
 	int r = seal_open(sealed, strlen(sealed), typ, keys, key_count, text, NULL, err);
 
 	return r == 0 ? 0 : 1;
+}
+
+/* The packet filter guards the prefix of the configuration: a site outside of it would not be. */
+static int judge_prefixes(
+	const struct trust *trust, const struct provider_policy *policy, struct err *err)
+{
+	for (size_t i = 0; i < provider_policy_site_count(policy); i++) {
+		struct policy_site site;
+
+		provider_policy_site_at(policy, i, &site);
+		for (size_t j = 0; j < site.prefix_count; j++) {
+			if (!prefix_contains_prefix(trust->service_prefix, site.prefixes[j])) {
+				return err_set(err, 1,
+					"site %s has %s, which is outside of this gateway's service_prefix %s",
+					site.name, prefix_print(site.prefixes[j]).text,
+					prefix_print(trust->service_prefix).text);
+			}
+		}
+	}
+	return 0;
 }
 
 /* Outcome 1: refused. A version that is active already is passed over. */
@@ -337,7 +448,8 @@ static int take_provider_policy(
 	if (strcmp(provider_policy_provider(policy), trust->provider) != 0) {
 		return err_set(err, 1, "provider policy: it is of %s", provider_policy_provider(policy));
 	}
-	if (provider_policy_check(policy, active, err) != 0) {
+	if (judge_prefixes(trust, policy, err) != 0 ||
+		provider_policy_check(policy, active, err) != 0) {
 		return err_wrap(err, 1, "provider policy");
 	}
 	provider_policy_free(trust->provider_policy);
@@ -389,7 +501,7 @@ static const struct json_field policy_fields[] = {
 	{ 0 },
 };
 
-static int take_policy_at(struct trust *trust, const char *data, size_t count, int64_t wall_usec,
+static int take_policy(struct trust *trust, const char *data, size_t count, int64_t wall_usec,
 	bool *ret_changed, struct err *err)
 {
 	struct policy_event event = { 0 };
@@ -410,12 +522,6 @@ static int take_policy_at(struct trust *trust, const char *data, size_t count, i
 	return result;
 }
 
-static int take_policy(struct trust *trust, const char *data, size_t count, bool *ret_changed,
-	struct err *err)
-{
-	return take_policy_at(trust, data, count, clock_wall_usec(), ret_changed, err);
-}
-
 static void keep_policies(const struct trust *trust)
 {
 	AUTO_JSON json_t *kept = json_pack("{s:s?,s:s?}", "provider", trust->provider_sealed, "site",
@@ -429,12 +535,90 @@ static void keep_policies(const struct trust *trust)
 int trust_policy_take(struct trust *trust, const char *data, size_t count, int64_t wall_usec,
 	bool *ret_changed, struct err *err)
 {
-	int r = take_policy_at(trust, data, count, wall_usec, ret_changed, err);
+	int r = take_policy(trust, data, count, wall_usec, ret_changed, err);
 
 	if (*ret_changed) {
 		keep_policies(trust);
 	}
 	return r;
+}
+
+static void recall_policy(struct trust *trust)
+{
+	AUTO_STRING char *path = kept_path(trust, KEPT_POLICY);
+	AUTO_BUF struct buf data = BUF(JSON_BYTES_MAX);
+	struct err err = { 0 };
+	bool changed;
+
+	if (file_read(path, &data, NULL) == 0 &&
+		take_policy(trust, buf_text(&data), data.count, clock_wall_usec(), &changed, &err) != 0) {
+		log_warning("%s: a policy is not used: %s", path, err.text);
+	}
+}
+
+/* --- start and identity --- */
+
+int trust_open(const struct trust_config *config, struct trust **ret_trust, struct err *err)
+{
+	AUTO(trust) struct trust *trust = mem_new(1, sizeof(*trust));
+
+	trust->provider = mem_string(config->provider);
+	trust->state_dir = mem_string(config->state_dir);
+	trust->service_prefix = config->service_prefix;
+	/* A gateway that has no CRL yet has no statement either, and opens nothing without one. */
+	trust->verifier = verifier_new((struct verify_rules){ .revocation_required = true,
+		.accreditation_required = true });
+	trust->statements = statement_set_new();
+	verifier_set_statements(trust->verifier, trust->statements);
+	if (read_root(trust, config->root_path, err) != 0 ||
+		read_owner(trust, config->owner_path, err) != 0) {
+		return 1;
+	}
+	recall_trust(trust);
+	recall_policy(trust);
+	*ret_trust = TAKE(trust);
+	return 0;
+}
+
+/* Whether a further certificate may take the place of the one that is there: as far as it can be
+ * told without a fresh list, it has to be one of an issuer of ours. Outcome 1: no. */
+static int judge_other(const struct trust *trust, const struct cert *cert, int64_t wall_usec,
+	struct err *err)
+{
+	int r = verify_cert(
+		trust->verifier, cert, NULL, 0, CERT_SET(CERT_SERVICE), wall_usec, err);
+
+	return r == 0 || r == VERIFY_STALE || r == VERIFY_NOT_ACCREDITED ? 0 : 1;
+}
+
+int trust_identity_set(struct trust *trust, const uint8_t *der, size_t count, int64_t wall_usec,
+	struct err *err)
+{
+	AUTO(cert) struct cert *cert = NULL;
+	char gateway[NAME_BYTES_MAX + 1], provider[NAME_BYTES_MAX + 1];
+
+	if (cert_parse(der, count, &cert, err) != 0 || cert_lint(cert, CERT_SERVICE, err) != 0) {
+		return 1;
+	}
+	if (cert_identity(cert, gateway, provider) != 0 || strcmp(provider, trust->provider) != 0) {
+		return err_set(err, 1, "the certificate is not for the provider %s", trust->provider);
+	}
+	if (trust->identity &&
+		key_hash_equal(cert_fingerprint(trust->identity), cert_fingerprint(cert))) {
+		return 0;
+	}
+	if (trust->identity) {
+		return judge_other(trust, cert, wall_usec, err) == 0 ? TRUST_IDENTITY_OTHER : 1;
+	}
+	memcpy(trust->gateway, gateway, sizeof(gateway));
+	trust->identity = TAKE(cert);
+	if (trust->site_policy && !text_equal(site_policy_site(trust->site_policy), trust_site(trust))) {
+		log_warning("the site policy on this disk is of %s, and this gateway stands at %s: it is "
+			    "not used", site_policy_site(trust->site_policy), trust_site(trust));
+		trust->site_policy = site_policy_free(trust->site_policy);
+		free(TAKE(trust->site_sealed));
+	}
+	return 0;
 }
 
 const struct provider_policy *trust_provider_policy(const struct trust *trust)

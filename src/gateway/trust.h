@@ -14,6 +14,7 @@
 #pragma once
 
 #include "gateway/tunnel.h"
+#include "model/address.h"
 #include "pki/cert.h"
 
 struct trust;
@@ -22,6 +23,7 @@ struct trust_config {
 	const char *provider;
 	const char *root_path, *owner_path; /* PEM files */
 	const char *state_dir;              /* where the newest documents are kept */
+	struct prefix service_prefix;       /* a provider policy with sites outside is refused */
 };
 
 /* Reads the pinned keys and what was kept. Outcome 1: a pinned file is missing or wrong. */
@@ -29,9 +31,14 @@ int trust_open(const struct trust_config *config, struct trust **ret_trust, stru
 struct trust *trust_free(struct trust *trust);
 AUTO_DEFINE(trust)
 
-/* The own service certificate, which says who this gateway is. Outcome 1: it is not one, or not for
- * our provider. Its issuer need not be known yet. */
-int trust_identity_set(struct trust *trust, const uint8_t *der, size_t count, struct err *err) must_use;
+#define TRUST_IDENTITY_OTHER 2
+
+/* The own service certificate, which says who this gateway is. It is set once: what is borrowed from
+ * it stays. Its issuer need not be known yet; nothing opens before it is. A kept policy of another
+ * site is dropped. Outcome 1: it is not one, or not for our provider, or it shall replace the one that
+ * is set and no issuer of ours made it; TRUST_IDENTITY_OTHER: a good one, but another is set. */
+int trust_identity_set(struct trust *trust, const uint8_t *der, size_t count, int64_t wall_usec,
+	struct err *err) must_use;
 const struct cert *trust_identity(const struct trust *trust); /* NULL before */
 const char *trust_site(const struct trust *trust);
 const char *trust_gateway(const struct trust *trust);
@@ -40,13 +47,10 @@ const struct cert *trust_root(const struct trust *trust);
 /* The service CA that issued the own certificate. NULL while it is not known. */
 const struct cert *trust_service_ca(const struct trust *trust);
 
-/* What a call changed. */
-enum trust_change { TRUST_SAME = 0, TRUST_KEYS = 1, TRUST_POLICY = 2 };
-
 /* Takes the data of a `trust` event. `*ret_changed`: whether anything is new. Outcome 1: a part was
  * refused (err says which and why); what was good is taken all the same. */
-int trust_take(struct trust *trust, const char *data, size_t count, int64_t wall_usec,
-	bool *ret_changed, struct err *err) must_use;
+int trust_take(struct trust *trust, const char *data, size_t count, bool *ret_changed,
+	struct err *err) must_use;
 
 /* Takes the data of a `policy` event; a policy becomes active when its owner's seal, its version and
  * the tests inside are good. Outcome 1: refused; the active ones stay. */

@@ -120,11 +120,9 @@ static void accept_grant(
 	record_number(record, "up_monotonic", tunnel->up_deadline);
 	record_text(record, "source", address_print(source).text);
 	record_json(record, "grant", tree);
-	turn_enter(machine, tunnel);
-	/* charon reads its configuration while the record is written. It opens nothing; "armed"
-	 * comes after both. */
-	turn_load_peer(turn, turn_peer_name(tunnel));
 	turn_record_push(turn, "grant.accepted", tunnel->grant.id.text, record);
+	turn_enter(machine, tunnel);
+	turn_load_peer(turn, turn_peer_name(tunnel));
 }
 
 /* Opens the seal. Outcome 1: refused, the record is made. */

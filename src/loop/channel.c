@@ -55,7 +55,7 @@ static void flush_out(struct channel *channel)
 {
 	while (channel->out.count > 0) {
 		ssize_t sent = send(channel->fd, channel->out.bytes, channel->out.count,
-			MSG_NOSIGNAL | MSG_DONTWAIT);
+		        MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (sent < 0 && errno == EINTR) {
 			continue;
@@ -85,8 +85,8 @@ static bool deliver(struct channel *channel, bool *gone)
 		if (channel->in.count - at - FRAME_HEAD_BYTES < bytes) {
 			break;
 		}
-		r = channel->handler(
-			channel->context, type, tag, channel->in.bytes + at + FRAME_HEAD_BYTES, bytes);
+		r = channel->handler(channel->context, type, tag,
+		        channel->in.bytes + at + FRAME_HEAD_BYTES, bytes);
 		if (*gone) {
 			return true;
 		}
@@ -141,13 +141,16 @@ static void on_events(void *context, uint32_t events)
 }
 
 int channel_new(struct loop *loop, int fd, channel_handler *handler, channel_closed *closed,
-	void *context, struct channel **ret_channel)
+        void *context, struct channel **ret_channel)
 {
 	struct channel *channel = mem_new(1, sizeof(*channel));
 	int r;
 
-	*channel = (struct channel){ .fd = fd, .handler = handler, .closed = closed,
-		.context = context, .in = BUF(MESSAGE_BYTES_MAX + READ_BYTES + FRAME_HEAD_BYTES),
+	*channel = (struct channel){ .fd = fd,
+		.handler = handler,
+		.closed = closed,
+		.context = context,
+		.in = BUF(MESSAGE_BYTES_MAX + READ_BYTES + FRAME_HEAD_BYTES),
 		.out = BUF(MESSAGE_QUEUE_BYTES_MAX) };
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	r = loop_watch(loop, fd, EPOLLIN, on_events, channel, &channel->watch);
@@ -176,8 +179,8 @@ struct channel *channel_free(struct channel *channel)
 	return NULL;
 }
 
-int channel_send(
-	struct channel *channel, uint16_t type, uint32_t tag, const void *payload, size_t payload_bytes)
+int channel_send(struct channel *channel, uint16_t type, uint32_t tag, const void *payload,
+        size_t payload_bytes)
 {
 	uint8_t head[FRAME_HEAD_BYTES];
 
@@ -210,7 +213,8 @@ static int wait_for(int fd, short events, int64_t until_usec)
 	struct pollfd poll_fd = { .fd = fd, .events = events };
 
 	for (;;) {
-		int64_t left = until_usec < 0 ? -1 : (until_usec - clock_monotonic_usec() + 999) / 1000;
+		int64_t left =
+		        until_usec < 0 ? -1 : (until_usec - clock_monotonic_usec() + 999) / 1000;
 		int r;
 
 		if (until_usec >= 0 && left <= 0) {
@@ -238,8 +242,8 @@ static int move_whole(int fd, uint8_t *bytes, size_t count, bool sending, int64_
 		if (r < 0) {
 			return FAULT(r);
 		}
-		step = sending ? send(fd, bytes + done, count - done, MSG_NOSIGNAL) :
-				 recv(fd, bytes + done, count - done, 0);
+		step = sending ? send(fd, bytes + done, count - done, MSG_NOSIGNAL)
+		               : recv(fd, bytes + done, count - done, 0);
 		if (step < 0 && (errno == EINTR || errno == EAGAIN)) {
 			continue;
 		}
@@ -255,7 +259,7 @@ static int move_whole(int fd, uint8_t *bytes, size_t count, bool sending, int64_
 }
 
 static int receive_frame(
-	int fd, uint16_t *ret_type, uint32_t *ret_tag, struct buf *payload, int64_t until_usec)
+        int fd, uint16_t *ret_type, uint32_t *ret_tag, struct buf *payload, int64_t until_usec)
 {
 	uint8_t head[FRAME_HEAD_BYTES];
 	uint8_t *room;
@@ -285,7 +289,7 @@ static int receive_frame(
 }
 
 static int send_frame(int fd, uint16_t type, uint32_t tag, const void *payload,
-	size_t payload_bytes, int64_t until_usec)
+        size_t payload_bytes, int64_t until_usec)
 {
 	AUTO_BUF struct buf frame = BUF(MESSAGE_BYTES_MAX + FRAME_HEAD_BYTES);
 	uint8_t head[FRAME_HEAD_BYTES];
@@ -310,7 +314,7 @@ int frame_send(int fd, uint16_t type, uint32_t tag, const void *payload, size_t 
 }
 
 int channel_call(int fd, uint16_t type, uint32_t tag, const void *payload, size_t payload_bytes,
-	int deadline_msec, uint16_t *ret_type, struct buf *reply)
+        int deadline_msec, uint16_t *ret_type, struct buf *reply)
 {
 	int64_t until = clock_monotonic_usec() + deadline_msec * USEC_PER_MSEC;
 	uint32_t reply_tag;

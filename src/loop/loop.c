@@ -117,13 +117,14 @@ uint64_t loop_round(const struct loop *loop)
 }
 
 int loop_watch(struct loop *loop, int fd, uint32_t events, loop_fd_handler *handler, void *context,
-	struct loop_fd **ret_watch)
+        struct loop_fd **ret_watch)
 {
 	struct loop_fd *watch = mem_new(1, sizeof(*watch));
 	struct epoll_event event = { .events = events, .data.ptr = watch };
 
-	*watch = (struct loop_fd){ .loop = loop, .fd = fd, .handler = handler, .context = context,
-		.events = events };
+	*watch = (struct loop_fd){
+		.loop = loop, .fd = fd, .handler = handler, .context = context, .events = events
+	};
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
 		int fault = -errno;
 
@@ -177,10 +178,11 @@ static void heap_settle(struct loop *loop, struct loop_timer *timer)
 		size_t child = 2 * place;
 
 		if (child < loop->heap_count &&
-			loop->heap[child]->due_usec < loop->heap[child - 1]->due_usec) {
+		        loop->heap[child]->due_usec < loop->heap[child - 1]->due_usec) {
 			child++;
 		}
-		if (child > loop->heap_count || loop->heap[child - 1]->due_usec >= timer->due_usec) {
+		if (child > loop->heap_count ||
+		        loop->heap[child - 1]->due_usec >= timer->due_usec) {
 			break;
 		}
 		heap_put(loop, place, loop->heap[child - 1]);
@@ -226,11 +228,13 @@ void loop_timer_set(struct loop_timer *timer, int64_t after_msec)
 {
 	struct loop *loop = timer->loop;
 
-	timer->due_usec = clock_monotonic_usec() + (after_msec > 0 ? after_msec : 0) * USEC_PER_MSEC;
+	timer->due_usec =
+	        clock_monotonic_usec() + (after_msec > 0 ? after_msec : 0) * USEC_PER_MSEC;
 	if (timer->place == 0) {
 		if (loop->heap_count == loop->heap_room) {
 			loop->heap_room = loop->heap_room ? 2 * loop->heap_room : 16;
-			loop->heap = mem_resize(loop->heap, loop->heap_room, sizeof(struct loop_timer *));
+			loop->heap = mem_resize(
+			        loop->heap, loop->heap_room, sizeof(struct loop_timer *));
 		}
 		loop->heap_count++;
 		heap_put(loop, loop->heap_count, timer);
@@ -242,7 +246,8 @@ static void run_due_timers(struct loop *loop)
 {
 	int64_t now = clock_monotonic_usec();
 
-	/* A handler that sets its timer to "now" waits for the next round, so sockets get their turn. */
+	/* A handler that sets its timer to "now" waits for the next round, so sockets get their
+	 * turn. */
 	while (!loop->stopped && loop->heap_count > 0 && loop->heap[0]->due_usec <= now) {
 		struct loop_timer *timer = loop->heap[0];
 
@@ -297,9 +302,10 @@ static void take_signals(void *context, uint32_t events)
 	struct signalfd_siginfo info;
 
 	while (read(loop->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo < SIGNAL_COUNT && loop->signal_handlers[info.ssi_signo].handler) {
+		if (info.ssi_signo < SIGNAL_COUNT &&
+		        loop->signal_handlers[info.ssi_signo].handler) {
 			loop->signal_handlers[info.ssi_signo].handler(
-				loop->signal_handlers[info.ssi_signo].context, (int)info.ssi_signo);
+			        loop->signal_handlers[info.ssi_signo].context, (int)info.ssi_signo);
 		}
 	}
 }

@@ -32,7 +32,7 @@ uint64_t loop_round(const struct loop *loop);
  * descriptor stays the caller's. */
 typedef void loop_fd_handler(void *context, uint32_t events);
 int loop_watch(struct loop *loop, int fd, uint32_t events, loop_fd_handler *handler, void *context,
-	struct loop_fd **ret_watch) must_use;
+        struct loop_fd **ret_watch) must_use;
 void loop_watch_events(struct loop_fd *watch, uint32_t events);
 struct loop_fd *loop_unwatch(struct loop_fd *watch);
 
@@ -45,7 +45,8 @@ void loop_timer_stop(struct loop_timer *timer);
 
 /* Takes over a signal (blocked for the whole process from now on). */
 typedef void loop_signal_handler(void *context, int signal);
-int loop_signal(struct loop *loop, int signal, loop_signal_handler *handler, void *context) must_use;
+int loop_signal(
+        struct loop *loop, int signal, loop_signal_handler *handler, void *context) must_use;
 
 /* Calls `handler` once with the wait status when child `pid` has ended. */
 typedef void loop_child_handler(void *context, pid_t pid, int status);

@@ -24,7 +24,8 @@ struct process {
 	struct watch *watch;
 };
 
-/* What the loop holds on to: outlives the process object, so that freeing that is always allowed. */
+/* What the loop holds on to: outlives the process object, so that freeing that is always allowed.
+ */
 struct watch {
 	struct process *process;
 };
@@ -84,7 +85,7 @@ _Noreturn static void run_child(const struct process_plan *plan, pid_t parent)
 }
 
 int process_start(struct loop *loop, const struct process_plan *plan, process_ended *ended,
-	void *context, struct process **ret_process)
+        void *context, struct process **ret_process)
 {
 	struct process *process;
 	pid_t parent = getpid(), pid;
@@ -99,8 +100,12 @@ int process_start(struct loop *loop, const struct process_plan *plan, process_en
 		run_child(plan, parent);
 	}
 	process = mem_new(1, sizeof(*process));
-	*process = (struct process){ .loop = loop, .name = mem_string(plan->name), .pid = pid,
-		.ended = ended, .context = context, .watch = mem_new(1, sizeof(struct watch)) };
+	*process = (struct process){ .loop = loop,
+		.name = mem_string(plan->name),
+		.pid = pid,
+		.ended = ended,
+		.context = context,
+		.watch = mem_new(1, sizeof(struct watch)) };
 	process->watch->process = process;
 	process->kill_timer = loop_timer_new(loop, kill_now, process);
 	r = loop_child(loop, pid, child_ended, process->watch);

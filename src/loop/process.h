@@ -28,7 +28,7 @@ typedef void process_ended(void *context, struct process *process, int status);
 /* Forks and executes. The child gets default signals, no other descriptor than 0 to 2 and its own,
  * and dies with its parent. */
 int process_start(struct loop *loop, const struct process_plan *plan, process_ended *ended,
-	void *context, struct process **ret_process) must_use;
+        void *context, struct process **ret_process) must_use;
 
 pid_t process_pid(const struct process *process); /* 0 once it has ended */
 const char *process_name(const struct process *process);

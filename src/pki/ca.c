@@ -32,29 +32,14 @@ static unsigned kinds_of(enum cert_kind ca)
 	}
 }
 
-static void add_attribute(struct buf *out, enum oid oid, uint8_t tag, const char *text)
-{
-	size_t set, pair;
-
-	if (!text) {
-		return;
-	}
-	set = der_open(out, DER_SET);
-	pair = der_open(out, DER_SEQUENCE);
-	der_add_oid(out, oid);
-	der_add_text(out, tag, text);
-	der_close(out, pair);
-	der_close(out, set);
-}
-
 static void add_subject(struct buf *out, const struct ca_request *request)
 {
 	size_t name = der_open(out, DER_SEQUENCE);
 
-	add_attribute(out, OID_ORGANIZATION, DER_UTF8_STRING, request->organization);
-	add_attribute(out, OID_ORGANIZATIONAL_UNIT, DER_UTF8_STRING, request->unit);
-	add_attribute(out, OID_COMMON_NAME, DER_UTF8_STRING, request->common_name);
-	add_attribute(out, OID_NAME_SERIAL_NUMBER, DER_PRINTABLE_STRING, request->serial_number);
+	name_add(out, OID_ORGANIZATION, DER_UTF8_STRING, request->organization);
+	name_add(out, OID_ORGANIZATIONAL_UNIT, DER_UTF8_STRING, request->unit);
+	name_add(out, OID_COMMON_NAME, DER_UTF8_STRING, request->common_name);
+	name_add(out, OID_NAME_SERIAL_NUMBER, DER_PRINTABLE_STRING, request->serial_number);
 	der_close(out, name);
 }
 

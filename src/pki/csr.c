@@ -42,21 +42,6 @@ const char *csr_refusal_name(int refusal)
 	}
 }
 
-static void add_attribute(struct buf *out, enum oid oid, uint8_t tag, const char *text)
-{
-	size_t set, pair;
-
-	if (!text) {
-		return;
-	}
-	set = der_open(out, DER_SET);
-	pair = der_open(out, DER_SEQUENCE);
-	der_add_oid(out, oid);
-	der_add_text(out, tag, text);
-	der_close(out, pair);
-	der_close(out, set);
-}
-
 static void add_name_request(struct buf *out, const char *dns_name)
 {
 	size_t attributes = der_open(out, DER_CONTEXT_MADE(0));
@@ -91,10 +76,10 @@ int csr_make(
 
 	der_add_u64(&info, 0);
 	name = der_open(&info, DER_SEQUENCE);
-	add_attribute(&info, OID_ORGANIZATION, DER_UTF8_STRING, wanted->organization);
-	add_attribute(&info, OID_ORGANIZATIONAL_UNIT, DER_UTF8_STRING, wanted->unit);
-	add_attribute(&info, OID_COMMON_NAME, DER_UTF8_STRING, wanted->common_name);
-	add_attribute(&info, OID_NAME_SERIAL_NUMBER, DER_PRINTABLE_STRING, wanted->serial_number);
+	name_add(&info, OID_ORGANIZATION, DER_UTF8_STRING, wanted->organization);
+	name_add(&info, OID_ORGANIZATIONAL_UNIT, DER_UTF8_STRING, wanted->unit);
+	name_add(&info, OID_COMMON_NAME, DER_UTF8_STRING, wanted->common_name);
+	name_add(&info, OID_NAME_SERIAL_NUMBER, DER_PRINTABLE_STRING, wanted->serial_number);
 	der_close(&info, name);
 	buf_add(&info, spki, count);
 	add_name_request(&info, wanted->dns_name);

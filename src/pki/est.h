@@ -2,8 +2,8 @@
  * Bodies of EST (RFC 7030, RFC 8951): bytes to structs and back, no HTTP.
  *
  * Everything travels as base64 of DER. RFC 8951 says: no Content-Transfer-Encoding, line breaks are
- * to be tolerated; some clients still send PEM armour or raw DER, and both are read too. What we send
- * has no line breaks (RFC 4648 3.1): strongSwan's client takes nothing else.
+ * to be tolerated; some clients still send PEM armour or raw DER, and both are read too. What we
+ * send has no line breaks (RFC 4648 3.1): strongSwan's client takes nothing else.
  */
 #pragma once
 

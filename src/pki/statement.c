@@ -67,8 +67,7 @@ int statement_use_parse(const char *name, enum statement_use *ret_use)
 	return r;
 }
 
-/* Which role may have keys for which use: a maker's key never signs a grant. */
-static bool use_fits(enum statement_role role, enum statement_use use)
+bool statement_use_fits(enum statement_role role, enum statement_use use)
 {
 	switch (role) {
 	case STATEMENT_PROVIDER:
@@ -176,7 +175,7 @@ static int parse_key(const json_t *keys, size_t index, struct statement *stateme
 		return err_wrap(err, 1, "keys[%zu].spki", index);
 	}
 	statement->key_count = index + 1;
-	if (!use_fits(statement->role, key->use)) {
+	if (!statement_use_fits(statement->role, key->use)) {
 		return err_set(err, 1, "keys[%zu].use: a %s has no key for %s", index,
 		        roles[statement->role], uses[key->use]);
 	}

@@ -44,6 +44,9 @@ int statement_role_parse(const char *name, enum statement_role *ret_role) must_u
 int statement_state_parse(const char *name, enum statement_state *ret_state) must_use;
 int statement_use_parse(const char *name, enum statement_use *ret_use) must_use;
 
+/* Which role may have keys for which use: a maker's key never signs a grant. */
+bool statement_use_fits(enum statement_role role, enum statement_use use);
+
 struct statement_key {
 	enum statement_use use;
 	struct key *key; /* an owner of its own, see key_copy() */

@@ -36,6 +36,21 @@ bool name_read(struct der *in, struct name *ret_name)
 	return !in->broken;
 }
 
+void name_add(struct buf *out, enum oid oid, uint8_t tag, const char *text)
+{
+	size_t set, pair;
+
+	if (!text) {
+		return;
+	}
+	set = der_open(out, DER_SET);
+	pair = der_open(out, DER_SEQUENCE);
+	der_add_oid(out, oid);
+	der_add_text(out, tag, text);
+	der_close(out, pair);
+	der_close(out, set);
+}
+
 void name_text(const struct name *name, enum oid oid, char out[CERT_NAME_BYTES_MAX + 1])
 {
 	const struct der *found = NULL;

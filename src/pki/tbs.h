@@ -23,6 +23,8 @@ struct name {
 
 /* False: not a name, or with more than NAME_ATTRIBUTES_MAX attributes. */
 bool name_read(struct der *in, struct name *ret_name);
+/* Adds an RDN of one attribute to a name that is being written; a NULL text is left out. */
+void name_add(struct buf *out, enum oid oid, uint8_t tag, const char *text);
 /* The attribute as text if it is there exactly once, is a UTF8String, PrintableString or IA5String,
  * has 1 to CERT_NAME_BYTES_MAX bytes and only printable ASCII in it; else "". */
 void name_text(const struct name *name, enum oid oid, char out[CERT_NAME_BYTES_MAX + 1]);

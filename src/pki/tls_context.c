@@ -79,6 +79,8 @@ static int x509_error(int outcome)
 		return X509_V_ERR_CERT_REVOKED;
 	case VERIFY_UNKNOWN_ISSUER:
 		return X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
+	case VERIFY_WRONG_KIND:
+		return X509_V_ERR_INVALID_PURPOSE;
 	default:
 		return X509_V_ERR_APPLICATION_VERIFICATION;
 	}
@@ -96,9 +98,6 @@ static int verify_peer(X509_STORE_CTX *context, const struct peer_rules *rules)
 	if (!peer || cert_of(peer, &leaf) != 0) {
 		return VERIFY_MALFORMED;
 	}
-	if (rules->is_client && !host_fits(context, peer)) {
-		return VERIFY_WRONG_KIND;
-	}
 	for (int i = 0; i < sk_X509_num(sent) && count < CERT_CHAIN_COUNT_MAX; i++) {
 		count += cert_of(sk_X509_value(sent, i), &extra[count]) == 0;
 	}
@@ -113,11 +112,17 @@ static int verify_peer(X509_STORE_CTX *context, const struct peer_rules *rules)
 static int on_verify(X509_STORE_CTX *context, void *argument)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx());
-	int r = verify_peer(context, argument);
+	const struct peer_rules *rules = argument;
+	int r = verify_peer(context, rules), error = x509_error(r);
 
+	if (r == 0 && rules->is_client &&
+	        !host_fits(context, X509_STORE_CTX_get0_cert(context))) {
+		r = VERIFY_WRONG_KIND;
+		error = X509_V_ERR_HOSTNAME_MISMATCH;
+	}
 	if (r != 0) {
 		SSL_set_ex_data(ssl, refusal_slot, (void *)(intptr_t)r);
-		X509_STORE_CTX_set_error(context, x509_error(r));
+		X509_STORE_CTX_set_error(context, error);
 		return 0;
 	}
 	X509_STORE_CTX_set_error(context, X509_V_OK);

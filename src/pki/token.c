@@ -148,8 +148,9 @@ static int find_slot(struct token *token, CK_TOKEN_INFO *ret_information, struct
 		 * afresh next time. */
 		call->C_Finalize(NULL);
 		token->module->generation = 0;
-		return err_set(err, TOKEN_MISSING, "the PKCS#11 module %s has no token",
-		        token->module_path);
+		return err_set(err, TOKEN_MISSING,
+		        "the PKCS#11 module %s has no token, \"%s\" is looked for",
+		        token->module_path, token->label);
 	}
 	slots = mem_new(count, sizeof(*slots));
 	rv = call->C_GetSlotList(CK_TRUE, slots, &count);

@@ -203,7 +203,8 @@ void verifier_set_statements(struct verifier *verifier, const struct statement_s
 
 /* A chain that was found; `ca` NULL when the leaf is itself a CA. */
 struct chain {
-	const struct authority *known; /* the issuer, where it is one of ours and not the peer's extra */
+	const struct authority
+	        *known; /* the issuer, where it is one of ours and not the peer's extra */
 	const struct cert *ca;
 	const struct crl *ca_crl;
 	const struct authority *root;
@@ -370,8 +371,10 @@ static bool recall(const struct verifier *verifier, const struct cert *leaf, str
 		const struct authority *ca = seen->items[i].ca;
 
 		if (key_hash_equal(seen->items[i].leaf, wanted)) {
-			*ret = (struct chain){ .known = ca, .ca = ca ? ca->cert : NULL,
-				.ca_crl = ca ? ca->crl : NULL, .root = seen->items[i].root };
+			*ret = (struct chain){ .known = ca,
+				.ca = ca ? ca->cert : NULL,
+				.ca_crl = ca ? ca->crl : NULL,
+				.root = seen->items[i].root };
 			return true;
 		}
 	}

@@ -1,7 +1,7 @@
 /*
  * Fuzzes the journal's file and links. Reading always ends, never goes backwards, names what is
- * damaged inside the file, and what it reads whole is a chain that the center would accept. The same
- * bytes are also read as a record, where only the canonical spelling may pass.
+ * damaged inside the file, and what it reads whole is a chain that the center would accept. The
+ * same bytes are also read as a record, where only the canonical spelling may pass.
  */
 #include <jansson.h>
 #include <stdint.h>
@@ -46,7 +46,8 @@ static void fuzz_file(const uint8_t *data, size_t size)
 		}
 		if (whole) {
 			require(chain_accept(&center, data + before + CHAIN_FRAME_HEAD_BYTES,
-					reader.at - before - CHAIN_FRAME_HEAD_BYTES, &taken, NULL) == 0);
+			                reader.at - before - CHAIN_FRAME_HEAD_BYTES, &taken,
+			                NULL) == 0);
 			require(taken.seq == link.seq && taken.record == link.record);
 			require(memcmp(&center, &reader.chain, sizeof(center)) == 0);
 		}
@@ -82,7 +83,8 @@ static void fuzz_damage(const uint8_t *data, size_t size)
 	at = ((size_t)data[0] << 8 | data[1]) % file.count;
 	file.bytes[at] ^= (uint8_t)(1 + data[2] % 255);
 	reader = (struct chain_reader){
-		.bytes = file.bytes, .count = file.count, .durable_count = chain.count };
+		.bytes = file.bytes, .count = file.count, .durable_count = chain.count
+	};
 	while ((r = chain_read(&reader, &link, NULL)) == 0) {
 		read++;
 	}

@@ -1,7 +1,7 @@
 /*
  * A channel between two processes. Whatever arrives, and however it is cut: the messages handed on
- * are those that a plain reading of the bytes gives, in order, and the channel is closed at the first
- * frame that is not one or that its owner calls bad, and only then.
+ * are those that a plain reading of the bytes gives, in order, and the channel is closed at the
+ * first frame that is not one or that its owner calls bad, and only then.
  *
  * Input: u8 how many bytes are sent at a time, then the bytes.
  */
@@ -27,7 +27,8 @@ struct owner {
 
 static uint32_t read_u32(const uint8_t *bytes)
 {
-	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+	       bytes[3];
 }
 
 static int on_message(
@@ -106,11 +107,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	step = data[0] == 0 ? size : data[0];
 	assert_always(loop_new(&owner.loop) == 0 && channel_pair(pair) == 0);
-	assert_always(channel_new(owner.loop, pair[0], on_message, on_closed, &owner, &channel) == 0);
+	assert_always(
+	        channel_new(owner.loop, pair[0], on_message, on_closed, &owner, &channel) == 0);
 	while (sent < owner.count && !owner.closed) {
 		size_t part = owner.count - sent < step ? owner.count - sent : step;
 
-		assert_always(send(pair[1], owner.bytes + sent, part, MSG_NOSIGNAL) == (ssize_t)part);
+		assert_always(
+		        send(pair[1], owner.bytes + sent, part, MSG_NOSIGNAL) == (ssize_t)part);
 		sent += part;
 		run_once(&owner);
 	}

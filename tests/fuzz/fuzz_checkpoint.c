@@ -11,11 +11,12 @@
 #include "audit/tile.h"
 #include "base/str.h"
 
-/* Both verify the published example of a note (tests/unit/audit/test_checkpoint.c), and nothing else
- * in this program knows the private key. */
-static const char known_key[] = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+/* Both verify the published example of a note (tests/unit/audit/test_checkpoint.c), and nothing
+ * else in this program knows the private key. */
+static const char known_key[] =
+        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 static const char known_text[] = "If you think cryptography is the answer to your problem,\n"
-				 "then you don't know what your problem is.\n";
+                                 "then you don't know what your problem is.\n";
 
 static void require(bool condition)
 {
@@ -39,13 +40,14 @@ static void fuzz_note(const uint8_t *data, size_t size, const struct note_key *k
 	require(note.text_bytes > 0 && note.text[note.text_bytes - 1] == '\n');
 	if (note_check(&note, key, NULL) == 0) {
 		require(note.text_bytes == strlen(known_text) &&
-			memcmp(note.text, known_text, note.text_bytes) == 0);
+		        memcmp(note.text, known_text, note.text_bytes) == 0);
 	}
 	require(checkpoint_open(data, size, key, &checkpoint, &err) != 0);
 	if (checkpoint_parse(&note, &checkpoint, &err) == 0) {
 		checkpoint_print(&checkpoint, &text);
 		/* Extension lines may follow. */
-		require(text.count <= note.text_bytes && memcmp(text.bytes, note.text, text.count) == 0);
+		require(text.count <= note.text_bytes &&
+		        memcmp(text.bytes, note.text, text.count) == 0);
 	}
 }
 
@@ -78,7 +80,8 @@ static void fuzz_bundle(const uint8_t *data, size_t size)
 	while ((r = bundle_next(&cursor, &entry, &count)) == 0) {
 		require(bundle_add(&again, entry, count) == 0);
 	}
-	require(again.count <= size && memcmp(again.bytes ? again.bytes : data, data, again.count) == 0);
+	require(again.count <= size &&
+	        memcmp(again.bytes ? again.bytes : data, data, again.count) == 0);
 	require(r == 2 || again.count == size);
 }
 

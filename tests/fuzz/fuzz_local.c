@@ -46,16 +46,18 @@ static int fake_request(const struct http_client_request *request)
 	return 0;
 }
 
-void agent_send(struct agent *agent, uint16_t type, uint32_t tag, const struct buf *payload)
+int agent_send(struct agent *agent, uint16_t type, uint32_t tag, const struct buf *payload)
 {
 	assert_always(type == MESSAGE_STATUS && tag > last_tag && payload->count == 0);
 	last_tag = tag;
 	asked_priv++;
+	return 0;
 }
 
-void agent_cut(struct agent *agent, const char *id, const char *by, const char *reason)
+int agent_cut(struct agent *agent, const char *id, const char *reason)
 {
 	assert_always(*id == '\0' || id_valid(id));
+	return 0;
 }
 
 const char *agent_state_name(enum agent_state state)
@@ -69,12 +71,14 @@ static void answer_waiting(struct agent *agent, size_t round)
 	static const char body[] = "{\"id\":\"01JD0000000000000000000000\",\"leaf\":7}";
 	static const char status[] = "{\"connections\":[]}";
 	struct http1_message message = { .status = round % 2 ? 403 : 201,
-		.body = (const uint8_t *)body, .body_bytes = sizeof(body) - 1 };
+		.body = (const uint8_t *)body,
+		.body_bytes = sizeof(body) - 1 };
 	struct http_response response = { .message = &message };
 
 	if (pending_count > 0) {
 		if (round % 3 == 2) {
-			response = (struct http_response){ .fault = -ETIMEDOUT, .reason = "no answer" };
+			response = (struct http_response){ .fault = -ETIMEDOUT,
+				.reason = "no answer" };
 		}
 		pending_count--;
 		pending[pending_count].handler(pending[pending_count].context, &response);
@@ -126,8 +130,12 @@ static void ask(struct agent *agent, const uint8_t *data, size_t size, bool leav
 	size_t answers, sent = 0;
 
 	assert_always(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-	*local = (struct local){ .agent = agent, .fd = pair[0], .in = BUF(LINE_BYTES_MAX) };
-	assert_always(loop_watch(agent->loop, pair[0], EPOLLIN, on_local, local, &local->watch) == 0);
+	*local = (struct local){ .agent = agent,
+		.fd = pair[0],
+		.in = BUF(LINE_BYTES_MAX),
+		.out = BUF(MESSAGE_BYTES_MAX) };
+	assert_always(
+	        loop_watch(agent->loop, pair[0], EPOLLIN, on_local, local, &local->watch) == 0);
 	agent->locals = local;
 	while (sent < size) {
 		size_t step = size - sent < 4096 ? size - sent : 4096;
@@ -165,14 +173,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char provider[] = "regional-vpn", center[] = "203.0.113.10";
 	struct gateway_config config = { .provider = provider, .center = center };
-	struct agent agent = { .config = &config, .state = AGENT_ONLINE, .local_fd = -1,
-		.calls = (struct http_client *)&agent, .priv = (struct channel *)&agent };
+	struct agent agent = { .config = &config,
+		.state = AGENT_ONLINE,
+		.local_fd = -1,
+		.calls = (struct http_client *)&agent,
+		.priv = (struct channel *)&agent };
 
 	if (size < 1) {
 		return 0;
 	}
 	pending_count = asked_priv = last_tag = 0;
-	next_tag = 1;
+	next_tag = 0;
 	assert_always(loop_new(&agent.loop) == 0);
 	ask(&agent, data + 1, size - 1, data[0] & 1);
 	loop_free(agent.loop);

@@ -1,10 +1,10 @@
 /*
- * Process priv as an agent that is taken over sees it: any messages, with seals that always open and
- * a policy that permits. Whatever agent says, nothing is opened before charon has a CHILD SA; every
- * record is a well-formed one; a malformed message is answered by ending the sender.
+ * Process priv as an agent that is taken over sees it: any messages, with seals that always open
+ * and a policy that permits. Whatever agent says, nothing is opened before charon has a CHILD SA;
+ * every record is a well-formed one; a malformed message is answered by ending the sender.
  *
- * Input: u8 type, u32 tag, u16 length, payload, and again. {text} and {hour} in a payload become the
- * time now and an hour later, so that a seed does not get old.
+ * Input: u8 type, u32 tag, u16 length, payload, and again. {text} and {hour} in a payload become
+ * the time now and an hour later, so that a seed does not get old.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,15 +14,16 @@
 #include "gateway/priv.h"
 
 /* Only the machine and the parsers are real. */
-#define trust_identity(trust) NULL
-#define trust_identity_set(trust, der, count, err) ((void)(der), err_set(err, 1, "not a certificate"))
-#define trust_take(trust, data, count, now, changed, err) fake_take(data, count, changed, err)
-#define trust_policy_take(trust, data, count, now, changed, err) fake_take(data, count, changed, err)
+#define trust_identity_set(trust, der, count, now, err)                                            \
+	((void)(der), err_set(err, 1, "not a certificate"))
+#define trust_take(trust, data, count, changed, err) fake_take(data, count, changed, err)
+#define trust_policy_take(trust, data, count, now, changed, err)                                   \
+	fake_take(data, count, changed, err)
 #define trust_site_policy(trust) fake_site
 #define trust_provider_policy(trust) fake_provider
 #define trust_gateway(trust) "gw-core"
 #define trust_site(trust) "core-hospital"
-#define journal_append(journal, record, count) fake_append(record, count)
+#define trust_for_tunnels(trust) fake_trust
 #define journal_newest(journal) 7
 #define journal_oldest(journal) 1
 #define journal_acknowledged(journal) 5
@@ -34,22 +35,12 @@
 
 static struct site_policy *fake_site;
 static struct provider_policy *fake_provider;
+static struct tunnel_trust fake_trust;
 
 static int fake_take(const char *data, size_t count, bool *ret_changed, struct err *err)
 {
 	*ret_changed = count % 2;
 	return err_set(err, 1, "refused: %.20s", data);
-}
-
-static int fake_append(const void *record, size_t count)
-{
-	struct record_head head;
-
-	assert_always(record_check(record, count, &head, NULL) == 0);
-	if (getenv("FUZZ_PRIV_SEEDS")) {
-		fprintf(stderr, "%.*s\n", (int)count, (const char *)record);
-	}
-	return 0;
 }
 
 static int fake_read(uint64_t from, journal_each *each, void *context)
@@ -60,26 +51,71 @@ static int fake_read(uint64_t from, journal_each *each, void *context)
 	return from == 7 ? each(context, &link, bytes, sizeof(bytes)) : 0;
 }
 
-#include "gateway/priv.c"
+#include "gateway/priv_agent.c"
 #include "gateway/priv_event.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool accepted; /* some grant was */
 
+void priv_send(struct priv *priv, uint16_t type, uint32_t tag, const struct buf *payload)
+{
+	assert_always(type >= MESSAGE_REPORT && !payload->overflowed);
+}
+
+void priv_record(struct priv *priv, const void *record, size_t count)
+{
+	struct record_head head;
+
+	assert_always(record_check(record, count, &head, NULL) == 0);
+	if (getenv("FUZZ_SHOW")) {
+		fprintf(stderr, "%.*s\n", (int)count, (const char *)record);
+	}
+}
+
+void priv_note(struct priv *priv, const char *actor, const char *kind, const char *subject,
+        const char *text)
+{
+	assert_always(record_kind_find(kind));
+	assert_always(strcmp(actor, "gateway") == 0 || strcmp(actor, "agent") == 0);
+}
+
+bool priv_record_wanted(struct priv *priv, const char *kind)
+{
+	return true;
+}
+
 void priv_act(struct priv *priv, struct tunnel_actions *actions)
 {
 	for (size_t i = 0; i < actions->count; i++) {
 		const struct tunnel_action *action = &actions->items[i];
 
-		assert_always(action->type != TUNNEL_LEASE_OPEN &&
-		              action->type != TUNNEL_LEASE_RENEW);
+		assert_always(
+		        action->type != TUNNEL_LEASE_OPEN && action->type != TUNNEL_LEASE_RENEW);
 		if (action->type == TUNNEL_RECORD) {
-			assert_always(fake_append(action->record.bytes, action->record.count) == 0);
+			priv_record(priv, action->record.bytes, action->record.count);
 		}
 		accepted = accepted || action->type == TUNNEL_PEER_LOAD;
 	}
 	tunnel_actions_clear(actions);
+}
+
+void priv_shut(struct priv *priv, const char *by, const char *reason)
+{
+	struct tunnel_actions actions = { 0 };
+
+	if (priv->machine) {
+		tunnel_cut_all(priv->machine, by, reason, clock_now(), &actions);
+		priv_act(priv, &actions);
+	}
+}
+
+void priv_credentials_load(struct priv *priv)
+{
+}
+
+void priv_machine_start(struct priv *priv)
+{
 }
 
 void priv_reconcile(struct priv *priv)
@@ -106,11 +142,11 @@ static int permit_any(void *context, const struct grant *grant, int64_t wall_use
 static void make_policies(void)
 {
 	static const char site[] = "sekisho site-policy 1\nsite core-hospital\nversion 1\n"
-				   "host ct address 192.168.10.20 service 100.64.2.20\n"
-				   "allow ct-dicom from device-maker/* to ct class "
-				   "remote-maintenance protocol tcp port 1-65535\n"
-				   "test permit from device-maker/terminal to ct class "
-				   "remote-maintenance protocol tcp port 104\n";
+	                           "host ct address 192.168.10.20 service 100.64.2.20\n"
+	                           "allow ct-dicom from device-maker/* to ct class "
+	                           "remote-maintenance protocol tcp port 1-65535\n"
+	                           "test permit from device-maker/terminal to ct class "
+	                           "remote-maintenance protocol tcp port 104\n";
 	static const char provider[] =
 	        "sekisho provider-policy 1\nprovider regional-vpn\nversion 1\npool 100.64.0.0/10\n"
 	        "site core-hospital prefix 100.64.2.0/24\nsite device-maker prefix 100.64.3.0/24\n"
@@ -127,10 +163,14 @@ static void make_policies(void)
 
 static void make_machine(struct priv *priv)
 {
-	struct tunnel_config config = { .provider = "regional-vpn", .site = "core-hospital",
-		.gateway = "gw-core", .identity = "gw-core.regional-vpn.sekisho.internal",
-		.serial = "ff", .boot = "boot", .grant_sec_max = GRANT_SEC_MAX,
-		.trust = { NULL, open_any, permit_any } };
+	struct tunnel_config config = { .provider = "regional-vpn",
+		.site = "core-hospital",
+		.gateway = "gw-core",
+		.identity = "gw-core.regional-vpn.sekisho.internal",
+		.serial = "ff",
+		.boot = "boot",
+		.grant_sec_max = GRANT_SEC_MAX,
+		.trust = fake_trust };
 	struct tunnel_found nothing = { .elements_known = true, .children_known = true };
 	struct tunnel_actions actions = { 0 };
 
@@ -170,7 +210,8 @@ static void tell(struct priv *priv, uint16_t type, uint32_t tag, const uint8_t *
 	text = buf_text(&filled);
 	while (filled.count > 0 && text[0] == '|') {
 		bar = strchr(text + 1, '|');
-		buf_add_block(&payload, text + 1, bar ? (size_t)(bar - text - 1) : strlen(text + 1));
+		buf_add_block(
+		        &payload, text + 1, bar ? (size_t)(bar - text - 1) : strlen(text + 1));
 		text = bar ? bar : "";
 	}
 	if (payload.count == 0) {
@@ -187,6 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!fake_site) {
 		make_policies();
+		fake_trust = (struct tunnel_trust){ NULL, open_any, permit_any };
 	}
 	accepted = false;
 	assert_always(loop_new(&priv.loop) == 0);
@@ -201,7 +243,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		count = count < left ? count : left;
 		tell(&priv, type, tag, cursor_take(&cursor, count), count);
 	}
-	if (getenv("FUZZ_PRIV_SEEDS") && size > 0) {
+	if (getenv("FUZZ_SHOW")) {
 		fprintf(stderr, "accepted: %d\n", accepted);
 	}
 	tunnel_machine_free(priv.machine);

@@ -22,7 +22,8 @@ static void require(bool condition)
 	}
 }
 
-static int get(void *context, unsigned level, uint64_t index, struct hash *ret_hash, struct err *err)
+static int get(
+        void *context, unsigned level, uint64_t index, struct hash *ret_hash, struct err *err)
 {
 	require(level < 8 && index < SIZE_MAX_TESTED);
 	*ret_hash = nodes[level][index];
@@ -30,7 +31,7 @@ static int get(void *context, unsigned level, uint64_t index, struct hash *ret_h
 }
 
 static int put(
-	void *context, unsigned level, uint64_t index, const struct hash *hash, struct err *err)
+        void *context, unsigned level, uint64_t index, const struct hash *hash, struct err *err)
 {
 	require(level < 8 && index < SIZE_MAX_TESTED);
 	nodes[level][index] = *hash;
@@ -79,7 +80,7 @@ static void mangle(struct cursor *input, struct merkle_proof *proof)
 static bool same(const struct merkle_proof *left, const struct merkle_proof *right)
 {
 	return left->count == right->count &&
-		memcmp(left->hashes, right->hashes, left->count * sizeof(left->hashes[0])) == 0;
+	       memcmp(left->hashes, right->hashes, left->count * sizeof(left->hashes[0])) == 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -108,11 +109,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mangle(&input, &mangled);
 	require(merkle_check_inclusion(&nodes[0][index], index, count, &second.root, &proof));
 	require(merkle_check_inclusion(&nodes[0][index], index, count, &second.root, &mangled) ==
-		same(&proof, &mangled));
+	        same(&proof, &mangled));
 	require(claimed == index ||
-		!merkle_check_inclusion(&nodes[0][index], claimed, count, &second.root, &mangled));
-	require(claimed_leaf == index ||
-		!merkle_check_inclusion(&nodes[0][claimed_leaf], index, count, &second.root, &mangled));
+	        !merkle_check_inclusion(&nodes[0][index], claimed, count, &second.root, &mangled));
+	require(claimed_leaf == index || !merkle_check_inclusion(&nodes[0][claimed_leaf], index,
+	                                         count, &second.root, &mangled));
 
 	memset(&proof, 0, sizeof(proof));
 	require(merkle_prove_consistency(&store, index, count, &proof, NULL) == 0);

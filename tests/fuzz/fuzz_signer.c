@@ -24,7 +24,8 @@ static int fake_seal(const char *typ, const void *payload, size_t count, struct 
 static int fake_sign(const uint8_t *bytes, size_t count, struct buf *out);
 static int fake_crl(const struct crl_entry *entries, size_t count, uint64_t number, int64_t from,
         int64_t until, struct buf *out);
-static int fake_ocsp(ocsp_lookup *lookup, void *context, int64_t from, int64_t until, struct buf *out);
+static int fake_ocsp(
+        ocsp_lookup *lookup, void *context, int64_t from, int64_t until, struct buf *out);
 
 #define seal_sign(key, typ, payload, count, out, err) fake_seal(typ, payload, count, out)
 #define token_sign(key, bytes, count, out, err) ((void)(key), fake_sign(bytes, count, out))
@@ -120,9 +121,11 @@ static int fake_crl(const struct crl_entry *entries, size_t count, uint64_t numb
 	return 0;
 }
 
-static int fake_ocsp(ocsp_lookup *lookup, void *context, int64_t from, int64_t until, struct buf *out)
+static int fake_ocsp(
+        ocsp_lookup *lookup, void *context, int64_t from, int64_t until, struct buf *out)
 {
-	struct ocsp_status known = lookup(context, "01"), unknown = lookup(context, "ffffffffffffffff");
+	struct ocsp_status known = lookup(context, "01"),
+	                   unknown = lookup(context, "ffffffffffffffff");
 
 	check_brief(from, until, OCSP_SEC_MAX);
 	assert_always(known.state < OCSP_REVOKED ||
@@ -169,7 +172,8 @@ static void ask(struct signer *signer, unsigned type, const uint8_t *bytes, size
 	fill_times(bytes, count, &request);
 	cursor = CURSOR(request.bytes, request.count);
 	r = serves[type](signer, &cursor, &out, &err);
-	assert_always(r == SIGNER_OK || r == SIGNER_REFUSED || r == SIGNER_FAILED || r == SIGNER_ASKS);
+	assert_always(
+	        r == SIGNER_OK || r == SIGNER_REFUSED || r == SIGNER_FAILED || r == SIGNER_ASKS);
 	assert_always(r != SIGNER_REFUSED || err.text[0] != '\0');
 	assert_always(!out.overflowed && signer->entry_count <= CRL_ENTRIES_MAX);
 }
@@ -177,7 +181,8 @@ static void ask(struct signer *signer, unsigned type, const uint8_t *bytes, size
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char provider[] = PROVIDER;
-	struct signer signer = { .config = { .provider = provider }, .list = BUF(CRL_DER_BYTES_MAX),
+	struct signer signer = { .config = { .provider = provider },
+		.list = BUF(CRL_DER_BYTES_MAX),
 		.ocsp = (struct ocsp *)&signer };
 	uint8_t public_key[NOTE_PUBLIC_KEY_BYTES] = { 1 };
 	size_t key_count = sizeof(public_key);

@@ -1,4 +1,4 @@
-"""gateway_driver, the C program that drives a gateway's kernel and charon side by lines, in a world.
+"""gateway_driver in a world: the C program that drives a gateway's kernel and charon side by lines.
 
     credentials_make(folder, ["core-hospital", "device-maker"])      # before the guest is started
     ...
@@ -118,7 +118,8 @@ class Driver:
                 raise LabError(f"{self.node}: the driver ended at {command}: {self.process.text()}")
             return len(self.replies()) >= self.asked
         wait_for(answered, timeout, f"{self.node} answers {command}", 0.002)
-        result, text = re.match(r"reply (\S+) (.*) \d+ us$", self.replies()[self.asked - 1]).groups()
+        reply = self.replies()[self.asked - 1]
+        result, text = re.match(r"reply (\S+) (.*) \d+ us$", reply).groups()
         if want is not None and result != str(want):
             raise LabError(f"{self.node}: {command}: {result} {text}, not {want}\n{self.log()}")
         return text
@@ -129,12 +130,11 @@ class Driver:
         self.ask(command)
         return self.events()[before:]
 
-    def expect(self, pattern, timeout=20, count=1):
+    def expect(self, pattern, timeout=20):
         """Waits for an event; returns the newest."""
-        found = wait_for(lambda: [event for event in self.events() if re.search(pattern, event)]
-            if len([event for event in self.events() if re.search(pattern, event)]) >= count
-            else None, timeout, f"{self.node} tells {pattern}")
-        return found[-1]
+        def found():
+            return [event for event in self.events() if re.search(pattern, event)]
+        return wait_for(found, timeout, f"{self.node} tells {pattern}")[-1]
 
     def start(self):
         """charon, up to the key in the token."""

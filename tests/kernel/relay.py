@@ -23,8 +23,8 @@ def signals_end():
 
 
 def relay(argv, console, timeout, **options):
-    """Runs it; returns the exit status of the test. `console` is the file with the kernel's words; what
-    the guest says beside TAP is added to it."""
+    """Runs it; returns the exit status of the test. `console` is the file with the kernel's words;
+    what the guest says beside TAP is added to it."""
     guest = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, start_new_session=True, **options)
 

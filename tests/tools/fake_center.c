@@ -1,7 +1,7 @@
 /*
  * fake_center CONFIG: a center that was taken over. It has the real center's TLS identity (from the
- * center's own configuration and token) and speaks the device interface (protocol.md 3), but decides
- * nothing: what the gateways get is what comes in by standard input, one event a line,
+ * center's own configuration and token) and speaks the device interface (protocol.md 3), but
+ * decides nothing: what the gateways get is what comes in by standard input, one event a line,
  *
  *     GATEWAY EVENT DATA          ("*" for every gateway)
  *     GATEWAY end                 closes its stream
@@ -53,9 +53,9 @@ static int name_of(const struct http_request *request, char name[NAME_BYTES_MAX 
 	struct err err = { 0 };
 
 	return !request->chain || request->chain->count == 0 ||
-		cert_parse(request->chain->certificates[0].der, request->chain->certificates[0].bytes,
-			&cert, &err) != 0 ||
-		cert_identity(cert, name, provider) != 0;
+	       cert_parse(request->chain->certificates[0].der,
+	               request->chain->certificates[0].bytes, &cert, &err) != 0 ||
+	       cert_identity(cert, name, provider) != 0;
 }
 
 static struct seat *seat_of(struct fake *fake, const char *gateway)
@@ -107,14 +107,14 @@ static void take_journal(struct http_exchange *exchange, const struct http1_mess
 		return;
 	}
 	answer = json_pack("{s:I,s:i}", "acknowledged",
-		json_integer_value(json_object_get(body, "first")) +
-			(json_int_t)json_array_size(json_object_get(body, "records")) - 1,
-		"leaf", 0);
+	        json_integer_value(json_object_get(body, "first")) +
+	                (json_int_t)json_array_size(json_object_get(body, "records")) - 1,
+	        "leaf", 0);
 	reply_json(exchange, answer);
 }
 
 static void on_request(
-	void *context, struct http_exchange *exchange, const struct http_request *request)
+        void *context, struct http_exchange *exchange, const struct http_request *request)
 {
 	const struct http1_message *message = request->message;
 	const char *body = message->body ? (const char *)message->body : "";
@@ -207,21 +207,22 @@ static void on_heartbeat(void *context)
 }
 
 static int start(struct fake *fake, const struct center_config *config, struct front_tls *tls,
-	struct err *err)
+        struct err *err)
 {
 	struct http_listener_options options = { .fd = -1, .tag = LISTENER_DEVICE };
 	struct http_listener *listener;
 	struct loop_fd *watch;
 	char address[64];
 	int r = center_config_address(
-		config->listen_device, address, sizeof(address), &options.port);
+	        config->listen_device, address, sizeof(address), &options.port);
 
 	options.address = address;
 	if (r == 0) {
 		r = front_tls_context(tls, LISTENER_DEVICE, &options.tls, err);
 	}
 	if (r == 0) {
-		r = tls_policy_apply(options.tls, &(struct tls_policy){ .peer = TLS_PEER_REQUIRED }, err);
+		r = tls_policy_apply(
+		        options.tls, &(struct tls_policy){ .peer = TLS_PEER_REQUIRED }, err);
 	}
 	if (r == 0) {
 		r = http_server_new(fake->loop, on_request, fake, &fake->server);

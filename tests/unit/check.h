@@ -49,7 +49,7 @@ static jmp_buf check_failed;
 		const char *have_ = (have), *want_ = (want);                                       \
 		if (!have_ || strcmp(have_, want_) != 0) {                                         \
 			printf("# %s:%d: %s is \"%s\", expected \"%s\"\n", __FILE__, __LINE__,     \
-				#have, have_ ? have_ : "(null)", want_);                           \
+			        #have, have_ ? have_ : "(null)", want_);                           \
 			longjmp(check_failed, 1);                                                  \
 		}                                                                                  \
 	} while (0)

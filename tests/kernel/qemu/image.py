@@ -8,8 +8,8 @@ need, under the same paths, and the kernel's modules.
     image.modules("/…/linux-image-…", MODULES)
     image.write(folder / "initramfs")
 
-The format is "newc" (Documentation/driver-api/early-userspace/buffer-format.rst of the kernel). Times
-are kept: Python believes its compiled files only when they are.
+The format is "newc", as the kernel's Documentation/driver-api/early-userspace/buffer-format.rst has
+it. Times are kept: Python believes its compiled files only when they are.
 """
 
 import os

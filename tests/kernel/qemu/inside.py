@@ -1,15 +1,19 @@
-"""What is tested inside the machine (see run): first the gateway's own parts by gateway_driver, then
-the whole story with center, two gateways and a CT scanner's DICOM service."""
+"""What is tested inside the machine (see run): first the gateway's own parts by gateway_driver,
+then the whole story with center, two gateways and a CT scanner's DICOM service."""
 
 import pathlib
+import shutil
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
 
+from lab.center import PROVIDER  # noqa: E402
+from lab.pki import Pki  # noqa: E402
 from lab.scenario import closed, is_inner, logs_note  # noqa: E402
 from lab.services import Dicom, echo_ask, echo_start  # noqa: E402
 from lab.stage import DICOM_PORT, Stage  # noqa: E402
+from lab.stage import MAKER as MAKER_NAME  # noqa: E402
 from lab.stream import Stream  # noqa: E402
 from lab.tap import Tap, expect  # noqa: E402
 from lab.world import World, wait_for  # noqa: E402
@@ -29,6 +33,20 @@ def is_esp(packet):
     return packet.protocol == "esp"
 
 
+def states(world, site):
+    """The kernel's ESP states, by `ip`; "" when there are none."""
+    return world.run(site, ["ip", "xfrm", "state"]).stdout
+
+
+def nothing_inside(world, wan):
+    """Neither the capture nor the internet's router, which counts and drops them, has seen a packet
+    with an inner address."""
+    packets = wan.packets(is_inner)
+    expect(not packets, f"{len(packets)} of the inside: {packets[0] if packets else ''}")
+    private = world.run("inet", ["nft", "list", "counter", "inet", "isp", "private"]).stdout
+    expect("packets 0 " in private, private)
+
+
 class Tunnel:
     """The driver's half. The cases run in order; each begins where the one before it ended."""
 
@@ -41,35 +59,28 @@ class Tunnel:
         self.drivers = {site: Driver(world, site, program, wanted, ROOT / "credentials")
             for site, wanted in ((HOSPITAL, "auto"), (MAKER, "kernel"), (LABORATORY, "kernel"))}
         self.hospital, self.maker = self.drivers[HOSPITAL], self.drivers[MAKER]
+        # What a gateway sees of a packet that comes in, and so the beginning of a lease's key: the
+        # real source at the initiator's, both service addresses at the responder's.
+        self.pairs = {self.hospital: f"{self.service[TERMINAL]} {self.service[CT]}",
+            self.maker: f"{self.real[TERMINAL]} {self.service[CT]}"}
         self.wan = world.capture("inet", MAKER, "ip")
         self.echo = echo_start(world, CT, "tcp", ECHO_PORT)
 
     def lease(self, protocol, port, mark, msec=LEASE_MSEC):
-        """Opens at both ends, the responder first. The key is what a gateway sees of a packet that
-        comes in: real source at the initiator's, both service addresses at the responder's."""
-        self.hospital.ask(f"open {self.service[TERMINAL]} {self.service[CT]} {protocol} {port} {mark} "
-            f"{msec}", 0)
-        self.maker.ask(f"open {self.real[TERMINAL]} {self.service[CT]} {protocol} {port} {mark} {msec}", 0)
+        """Opens at both ends, the responder first."""
+        for driver in (self.hospital, self.maker):
+            driver.ask(f"open {self.pairs[driver]} {protocol} {port} {mark} {msec}", 0)
 
     def close(self, protocol, port, mark):
-        self.maker.ask(f"close {self.real[TERMINAL]} {self.service[CT]} {protocol} {port} {mark}", 0)
-        self.maker.ask(f"cut {mark}", 0)
-        self.hospital.ask(f"close {self.service[TERMINAL]} {self.service[CT]} {protocol} {port} {mark}", 0)
-        self.hospital.ask(f"cut {mark}", 0)
+        for driver in (self.maker, self.hospital):
+            driver.ask(f"close {self.pairs[driver]} {protocol} {port} {mark}", 0)
+            driver.ask(f"cut {mark}", 0)
 
-    def answers(self, timeout=3):
-        return echo_ask(self.world, TERMINAL, "tcp", self.service[CT], ECHO_PORT, timeout=timeout)
+    def answers(self, timeout, data=b"sekisho"):
+        return echo_ask(self.world, TERMINAL, "tcp", self.service[CT], ECHO_PORT, data, timeout)
 
     def stream(self):
         return Stream(self.world, TERMINAL, CT, self.service[CT], STREAM_PORT, hertz=50)
-
-    def states(self, site):
-        """The kernel's ESP states, by `ip`."""
-        return self.world.run(site, ["ip", "xfrm", "state"]).stdout
-
-    def nothing_inside(self):
-        packets = self.wan.packets(is_inner)
-        expect(not packets, f"{len(packets)} of the inside, the first: {packets[0] if packets else ''}")
 
     def connect(self, site, other, if_id, own, others):
         """What a gateway loads for one peer, with one child."""
@@ -95,7 +106,7 @@ class Tunnel:
         self.tap.note(CHOICE)
         links = self.world.run(HOSPITAL, ["ip", "-brief", "link"]).stdout
         expect("skxtrial" not in links, f"the trial is still there: {links}")
-        expect(self.states(HOSPITAL) == "", "the trial's state is still there")
+        expect(states(self.world, HOSPITAL) == "", "the trial's state is still there")
 
     def case_up(self):
         """driver: charon puts the SA into the kernel, bound to the peer's own interface"""
@@ -110,9 +121,9 @@ class Tunnel:
         self.tap.note(f"initiate: {(time.monotonic() - begun) * 1000:.0f} ms")
         for driver in (self.hospital, self.maker):
             driver.expect("^child-up .* c1 ")
-            states = self.states(driver.node)
-            expect(states.count("proto esp") == 2 and states.count("if_id 0x7") == 2
-                and states.count("rfc4106(gcm(aes))") == 2 and "encap" not in states, states)
+            found = states(self.world, driver.node)
+            expect(found.count("proto esp") == 2 and found.count("if_id 0x7") == 2
+                and found.count("rfc4106(gcm(aes))") == 2 and "encap" not in found, found)
             listed = [event for event in driver.collect("list") if event.startswith("sa ")]
             expect(len(listed) == 1 and listed[0].endswith("if=7"), listed)
         links = self.world.run(MAKER, ["ip", "-brief", "link"]).stdout
@@ -121,7 +132,7 @@ class Tunnel:
     def case_no_lease(self):
         """driver: an SA without a lease passes nothing, and with one at one end neither"""
         expect(not self.answers(1), "without a lease the CT answered")
-        self.maker.ask(f"open {self.real[TERMINAL]} {self.service[CT]} {TCP} {ECHO_PORT} 5 60000", 0)
+        self.maker.ask(f"open {self.pairs[self.maker]} {TCP} {ECHO_PORT} 5 60000", 0)
         expect(not self.answers(1), "with a lease at the maker only the CT answered")
         self.close(TCP, ECHO_PORT, 5)
         expect("from" not in self.echo.text(), self.echo.text())
@@ -135,7 +146,7 @@ class Tunnel:
         passed = self.wan.count(is_esp) - before
         expect(passed >= 7, f"only {passed} packets of ESP")
         others = self.wan.packets(lambda packet: not is_esp(packet)
-            and not (packet.protocol == "udp" and 500 in (packet.source_port, packet.destination_port)))
+            and 500 not in (packet.source_port, packet.destination_port))
         expect(not others, f"{len(others)} packets neither IKE nor ESP: {others[:3]}")
         expect(not self.wan.contains(b"sekisho"), "what was sent was seen in the clear")
 
@@ -143,7 +154,7 @@ class Tunnel:
         """driver: full segments pass: hosts learn the tunnel's smaller packet size"""
         data, sizes = bytes(BULK_BYTES), lambda packet: len(packet.data)
         begun = time.monotonic()
-        expect(echo_ask(self.world, TERMINAL, "tcp", self.service[CT], ECHO_PORT, data, 20), "no echo")
+        expect(self.answers(20, data), "no echo")
         self.tap.note(f"{BULK_BYTES >> 10} kB there and back in {time.monotonic() - begun:.2f} s")
         packets = self.wan.packets(is_esp)
         expect(sum(map(sizes, packets)) > 2 * BULK_BYTES, "it did not go by ESP")
@@ -156,13 +167,13 @@ class Tunnel:
         try:
             stream.wait_flowing(timeout=30, count=10)
             ordered = time.clock_gettime(time.CLOCK_REALTIME)
-            self.maker.ask(f"close {self.real[TERMINAL]} {self.service[CT]} {UDP} {STREAM_PORT} 19", 0)
+            self.maker.ask(f"close {self.pairs[self.maker]} {UDP} {STREAM_PORT} 19", 0)
             done = time.clock_gettime(time.CLOCK_REALTIME)
             last = stream.wait_quiet(0.6)
             self.tap.note(f"closed within {(done - ordered) * 1000:.1f} ms, last packet at the CT "
                 f"{(last - ordered) * 1000:+.1f} ms")
             # What was already inside the tunnel may still arrive.
-            expect(last < done + 0.05, f"a packet {last - done:.3f} s after the close")
+            expect(last < done + 0.2, f"a packet {last - done:.3f} s after the close")
         finally:
             stream.stop()
         self.close(UDP, STREAM_PORT, 19)
@@ -198,7 +209,8 @@ class Tunnel:
         self.connect(LABORATORY, HOSPITAL, 8, far, near)
         self.maker.ask(f"initiate {HOSPITAL} c2 30000", "ok")
         self.hospital.ask(f"initiate {LABORATORY} c1 30000", "ok")
-        for driver, source in ((self.maker, self.real[TERMINAL]), (self.hospital, near), (laboratory, near)):
+        for driver, source in ((self.maker, self.real[TERMINAL]), (self.hospital, near),
+                (laboratory, near)):
             driver.ask(f"open {source} {far} {TCP} {ECHO_PORT} 21 {LEASE_MSEC}", 0)
         echo = echo_start(self.world, SERVER, "tcp", ECHO_PORT)
         wan = self.world.capture("inet", LABORATORY, "esp")
@@ -210,7 +222,8 @@ class Tunnel:
         dropped = self.dropped("c_transit") - before
         self.tap.note(f"{dropped} packets dropped as transit")
         expect(dropped > 0, "the packets did not get as far as the rule")
-        expect(wan.count() == 0 and echo.text() == "listening\n", f"{wan.count()} packets of ESP went on")
+        expect(wan.count() == 0, f"{wan.count()} packets of ESP went on")
+        expect(echo.text() == "listening\n", echo.text())
         # Without the hospital's rules they do pass: it was the rule that held them.
         self.world.run(HOSPITAL, ["nft", "delete", "table", "ip", "sekisho"])
         expect(reaches(10), "nothing passed without the rules either: the case shows nothing")
@@ -231,21 +244,19 @@ class Tunnel:
         self.maker.ask(f"terminate {HOSPITAL} - 10000", "ok")
         self.hospital.expect("^child-down .* c1 ")
         for site in (HOSPITAL, MAKER):
-            left = [line for line in self.states(site).splitlines() if "if_id 0x7" in line]
+            left = [line for line in states(self.world, site).splitlines() if "if_id 0x7" in line]
             expect(not left, f"{site} still has {left}")
         heard = self.echo.text()
         esp = self.wan.count(is_esp)
         expect(not self.answers(1.5), "it answered without an SA")
         expect(self.wan.count(is_esp) == esp and self.echo.text() == heard, "ESP without an SA")
-        self.nothing_inside()
+        nothing_inside(self.world, self.wan)
         left = [event for event in self.maker.collect("leases") if "mark=18" in event]
         expect(left, "the lease went with the SA: the case shows nothing")
 
     def case_end(self):
-        """driver: at no time a packet of the inside was in the clear on the internet"""
-        self.nothing_inside()
-        private = self.world.run("inet", ["nft", "list", "counter", "inet", "isp", "private"]).stdout
-        expect("packets 0 " in private, private)
+        """driver: at no time a packet of the inside was in the clear"""
+        nothing_inside(self.world, self.wan)
         for site, driver in self.drivers.items():
             status = driver.stop()
             expect(status == 0, f"{site}: the driver ended with {status}")
@@ -286,9 +297,10 @@ class Story:
                 f"{time.monotonic() - opened:.2f} s")
             expect(self.wan.count(is_esp) > 10, f"{self.wan.count(is_esp)} packets of ESP")
             for site in (HOSPITAL, MAKER):
-                states = self.world.run(site, ["ip", "xfrm", "state"]).stdout
-                expect(states.count("proto esp") == 2 and states.count("if_id") == 2, states)
-                links = self.world.run(site, ["ip", "-brief", "link", "show", "type", "xfrm"]).stdout
+                found = states(self.world, site)
+                expect(found.count("proto esp") == 2 and found.count("if_id") == 2, found)
+                links = self.world.run(site, ["ip", "-brief", "link", "show", "type",
+                    "xfrm"]).stdout
                 expect(links.startswith("skx") and links.count("\n") == 1, links)
 
         with self.tap.case("story: the hospital presses cut; the filter is shut and the SA ends"):
@@ -298,17 +310,14 @@ class Story:
             expect(self.stage.gateways[HOSPITAL].leases() == [], "the lease is still there")
             before = self.at_ct.count()
             found = self.world.tcp_probe(TERMINAL, self.ct, DICOM_PORT, timeout=1)
-            expect(found != "open" and self.at_ct.count() == before, f"{found}, or a packet at the CT")
+            expect(found != "open", found)
+            expect(self.at_ct.count() == before, "a packet at the CT")
             closed(self.stage, self.connection, 30)
             for site in (HOSPITAL, MAKER):
-                wait_for(lambda: "proto esp" not in self.world.run(site, ["ip", "xfrm", "state"]).stdout,
-                    30, f"the SA of {site} ends")
+                wait_for(lambda: states(self.world, site) == "", 30, f"the SA of {site} ends")
 
-        with self.tap.case("story: at no time a packet of the inside was in the clear on the internet"):
-            packets = self.wan.packets(is_inner)
-            expect(not packets, f"{len(packets)} of the inside")
-            private = self.world.run("inet", ["nft", "list", "counter", "inet", "isp", "private"]).stdout
-            expect("packets 0 " in private, private)
+        with self.tap.case("story: at no time a packet of the inside was in the clear"):
+            nothing_inside(self.world, self.wan)
 
     def standing(self):
         """What both gateways hold, for the reader of a failure."""
@@ -317,11 +326,12 @@ class Story:
             for argv in (["ip", "-s", "xfrm", "state"], ["ip", "xfrm", "policy"], ["ip", "route"],
                     ["ip", "-s", "link", "show", "type", "xfrm"], ["nft", "list", "ruleset"],
                     ["cat", "/proc/net/xfrm_stat"]):
-                said += [f"{site}: {' '.join(argv)}", self.world.run(site, argv, check=False).stdout]
+                done = self.world.run(site, argv, check=False)
+                said += [f"{site}: {' '.join(argv)}", done.stdout]
         return "\n".join(said)
 
     def sandboxes(self):
-        """Whoever reads a peer's bytes has no privilege left, a system call filter, and Landlock."""
+        """Who reads a peer's bytes has no privilege left, a system call filter, and Landlock."""
         lsm = pathlib.Path("/sys/kernel/security/lsm").read_text()
         expect("landlock" in lsm.split(","), f"this kernel has {lsm}")
         programs = [(self.stage.center, ("front", "core", "signer"))]
@@ -335,6 +345,15 @@ class Story:
                 found = (status["NoNewPrivs"], status["Seccomp"], int(status["CapEff"], 16))
                 expect(found == ("1", "2", capabilities), f"{name}: {found}")
             expect("no Landlock" not in program.log(), "a program found no Landlock")
+
+
+def prepare(stage):
+    """Takes what Stage.prepare() made before the machine was started."""
+    shutil.copytree(ROOT / "ceremony", stage.world.directory, dirs_exist_ok=True)
+    stage.pki = Pki(stage.world, stage.program("sekisho"), provider=PROVIDER, maker=MAKER_NAME)
+    statements = (ROOT / "ceremony" / "pki").glob("statement-*.jws")
+    stage.pki.sealed = [path.read_text().strip() for path in
+        sorted(statements, key=lambda path: int(path.name.split("-")[1]))]
 
 
 def timed(tap, what, begun):
@@ -353,8 +372,7 @@ def main():
         with Stage(sites=(HOSPITAL, MAKER)) as stage:
             try:
                 begun = timed(tap, "the world of the story", begun)
-                stage.prepare()
-                begun = timed(tap, "the ceremony", begun)
+                prepare(stage)
                 stage.start_center()
                 stage.register()
                 begun = timed(tap, "center and registration", begun)

@@ -1,6 +1,6 @@
 /*
- * A small ledger in memory for the tests: nodes, records, files of an export, and a signing key made
- * from a fixed seed.
+ * A small ledger in memory for the tests: nodes, records, files of an export, and a signing key
+ * made from a fixed seed.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ struct ledger {
 };
 
 static inline int ledger_get(
-	void *context, unsigned level, uint64_t index, struct hash *ret_hash, struct err *err)
+        void *context, unsigned level, uint64_t index, struct hash *ret_hash, struct err *err)
 {
 	struct ledger *ledger = context;
 
@@ -34,7 +34,7 @@ static inline int ledger_get(
 }
 
 static inline int ledger_put(
-	void *context, unsigned level, uint64_t index, const struct hash *hash, struct err *err)
+        void *context, unsigned level, uint64_t index, const struct hash *hash, struct err *err)
 {
 	struct ledger *ledger = context;
 
@@ -69,7 +69,7 @@ static inline struct ledger *ledger_new(void)
 	struct ledger *ledger = mem_new(1, sizeof(*ledger));
 
 	ledger->store =
-		(struct merkle_store){ .get = ledger_get, .put = ledger_put, .context = ledger };
+	        (struct merkle_store){ .get = ledger_get, .put = ledger_put, .context = ledger };
 	return ledger;
 }
 
@@ -81,7 +81,7 @@ static inline struct ledger *ledger_make(uint64_t size, int64_t salt)
 	for (uint64_t i = 0; i < size; i++) {
 		AUTO_BUF struct buf bytes = BUF(LEDGER_RECORD_BYTES_MAX);
 		struct record *record =
-			record_begin("lease.renewed", 1800000000000000LL + (int64_t)i * 1000);
+		        record_begin("lease.renewed", 1800000000000000LL + (int64_t)i * 1000);
 		int r;
 
 		record_actor(record, "center", "regional-vpn");
@@ -107,14 +107,14 @@ static inline struct ledger *ledger_free(struct ledger *ledger)
 AUTO_DEFINE(ledger)
 
 static inline int seed_sign(void *context, const uint8_t *message, size_t count,
-	uint8_t ret_signature[NOTE_SIGNATURE_BYTES], struct err *err)
+        uint8_t ret_signature[NOTE_SIGNATURE_BYTES], struct err *err)
 {
 	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, context, 32);
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	size_t bytes = NOTE_SIGNATURE_BYTES;
 
 	assert_always(EVP_DigestSignInit(md, NULL, NULL, NULL, key) == 1 &&
-		EVP_DigestSign(md, ret_signature, &bytes, message, count) == 1);
+	              EVP_DigestSign(md, ret_signature, &bytes, message, count) == 1);
 	EVP_MD_CTX_free(md);
 	EVP_PKEY_free(key);
 	return 0;
@@ -129,7 +129,7 @@ static inline struct note_signer signer_make(const char *name, enum note_type ty
 	size_t bytes = sizeof(public_key);
 
 	assert_always(EVP_PKEY_get_raw_public_key(key, public_key, &bytes) == 1 &&
-		note_key_make(name, type, public_key, &signer.key) == 0);
+	              note_key_make(name, type, public_key, &signer.key) == 0);
 	EVP_PKEY_free(key);
 	return signer;
 }
@@ -167,7 +167,7 @@ static inline int files_read(void *context, const char *path, struct buf *out, s
 }
 
 static inline int files_write(
-	void *context, const char *path, const void *bytes, size_t count, struct err *err)
+        void *context, const char *path, const void *bytes, size_t count, struct err *err)
 {
 	struct files *files = context;
 	struct buf *file = files_find(files, path);
@@ -210,19 +210,21 @@ static inline void files_copy(struct files *to, const struct files *from)
 {
 	files_clear(to);
 	for (size_t i = 0; i < from->count; i++) {
-		files_write(to, from->file[i].path, from->file[i].bytes.bytes, from->file[i].bytes.count, NULL);
+		files_write(to, from->file[i].path, from->file[i].bytes.bytes,
+		        from->file[i].bytes.count, NULL);
 	}
 }
 
 /* Signs the head at `size` and writes the export of that size. */
-static inline void ledger_export(struct ledger *ledger, uint64_t size,
-	const struct note_signer *signer, struct files *files)
+static inline void ledger_export(
+        struct ledger *ledger, uint64_t size, const struct note_signer *signer, struct files *files)
 {
 	AUTO_BUF struct buf note = BUF(NOTE_BYTES_MAX);
 	struct merkle_head head = { .size = size };
 	struct export_sink sink = { .write = files_write, .context = files };
-	struct export_source source = { .store = &ledger->store, .entry = ledger_entry,
-		.context = ledger };
+	struct export_source source = {
+		.store = &ledger->store, .entry = ledger_entry, .context = ledger
+	};
 	int r = merkle_root_at(&ledger->store, size, &head.root, NULL);
 
 	assert_always(r == 0);
@@ -235,7 +237,7 @@ static inline void ledger_export(struct ledger *ledger, uint64_t size,
 }
 
 static inline struct export_report files_verify(struct files *files, const struct note_key *key,
-	const struct export_known *known, size_t known_count)
+        const struct export_known *known, size_t known_count)
 {
 	struct export_reader reader = { .read = files_read, .context = files };
 	struct verify_options options = { .key = key, .known = known, .known_count = known_count };

@@ -57,7 +57,7 @@ static inline void row_make(struct row_of_entries *row, const struct ledger *led
 
 /* Writes the records into the bundles; bundle `short_chunk` gets `delta` more than it should. */
 static inline void row_write(struct row_of_entries *row, struct files *files, uint64_t size,
-	uint64_t odd_chunk, int delta)
+        uint64_t odd_chunk, int delta)
 {
 	struct tile tile = { .entries = true };
 	uint64_t at = 0;
@@ -89,7 +89,7 @@ static inline uint64_t entry_of_byte(const struct ledger *ledger, uint64_t index
 }
 
 static inline void tamper_byte(struct tamper_random *random, const struct ledger *ledger,
-	struct files *files, struct tampered *done)
+        struct files *files, struct tampered *done)
 {
 	struct buf *file;
 	struct tile tile;
@@ -98,8 +98,9 @@ static inline void tamper_byte(struct tamper_random *random, const struct ledger
 		size_t i = tamper_below(random, files->count);
 		bool is_tile = tile_parse(files->file[i].path, &tile) == 0;
 
-		if (done->what == TAMPER_CHECKPOINT_BYTE ? !is_tile :
-				is_tile && tile.entries == (done->what == TAMPER_ENTRY_BYTE)) {
+		if (done->what == TAMPER_CHECKPOINT_BYTE
+		                ? !is_tile
+		                : is_tile && tile.entries == (done->what == TAMPER_ENTRY_BYTE)) {
 			file = &files->file[i].bytes;
 			snprintf(done->path, sizeof(done->path), "%s", files->file[i].path);
 			break;
@@ -114,7 +115,7 @@ static inline void tamper_byte(struct tamper_random *random, const struct ledger
 }
 
 static inline void tamper_order(struct tamper_random *random, struct row_of_entries *row,
-	struct files *files, uint64_t size, struct tampered *done)
+        struct files *files, uint64_t size, struct tampered *done)
 {
 	uint64_t i = tamper_below(random, size), j = tamper_below(random, size);
 	static const uint8_t forged[] = "{\"forged\":true}";
@@ -131,7 +132,8 @@ static inline void tamper_order(struct tamper_random *random, struct row_of_entr
 		row_write(row, files, size, 0, 0);
 		break;
 	case TAMPER_INSERT:
-		memmove(&row->entry[i + 1], &row->entry[i], (row->count - i) * sizeof(row->entry[0]));
+		memmove(&row->entry[i + 1], &row->entry[i],
+		        (row->count - i) * sizeof(row->entry[0]));
 		row->count++;
 		if (tamper_below(random, 2) == 0) {
 			row->entry[i].bytes = forged;
@@ -140,7 +142,8 @@ static inline void tamper_order(struct tamper_random *random, struct row_of_entr
 		row_write(row, files, size, i / TILE_WIDTH, 1);
 		break;
 	default:
-		memmove(&row->entry[i], &row->entry[i + 1], (row->count - i - 1) * sizeof(row->entry[0]));
+		memmove(&row->entry[i], &row->entry[i + 1],
+		        (row->count - i - 1) * sizeof(row->entry[0]));
 		row->count--;
 		row_write(row, files, size, i / TILE_WIDTH, done->what == TAMPER_REMOVE ? -1 : 0);
 	}
@@ -148,7 +151,7 @@ static inline void tamper_order(struct tamper_random *random, struct row_of_entr
 
 /* Cuts the records from `first` on, by making the last bundle there is a shorter one. */
 static inline void tamper_truncate(struct tamper_random *random, const struct ledger *ledger,
-	struct files *files, uint64_t size, struct tampered *done)
+        struct files *files, uint64_t size, struct tampered *done)
 {
 	struct tile tile = { .entries = true };
 	struct row_of_entries *row = mem_new(1, sizeof(*row));
@@ -164,7 +167,7 @@ static inline void tamper_truncate(struct tamper_random *random, const struct le
 }
 
 static inline void tamper_entry_and_tile(struct tamper_random *random, const struct ledger *ledger,
-	struct files *files, struct tampered *done)
+        struct files *files, struct tampered *done)
 {
 	struct buf *bundle = files_find(files, "tile/entries/000");
 	struct buf *tile = files_find(files, "tile/0/000");
@@ -183,7 +186,7 @@ static inline void tamper_entry_and_tile(struct tamper_random *random, const str
 
 /* Does one thing to a copy of an export. The log must have more than TILE_WIDTH entries. */
 static inline struct tampered tamper(struct tamper_random *random, enum tamper what,
-	const struct ledger *ledger, struct files *files)
+        const struct ledger *ledger, struct files *files)
 {
 	struct tampered done = { .what = what };
 	uint64_t size = ledger->tree.size;
@@ -199,7 +202,7 @@ static inline struct tampered tamper(struct tamper_random *random, enum tamper w
 		break;
 	case TAMPER_LOSE_FILE:
 		snprintf(done.path, sizeof(done.path), "%s",
-			files->file[tamper_below(random, files->count)].path);
+		        files->file[tamper_below(random, files->count)].path);
 		files_remove(files, done.path);
 		break;
 	case TAMPER_ENTRY_AND_TILE:

@@ -138,7 +138,9 @@ TEST(a_lost_tail_that_was_durable_is_damage)
 	for (size_t cut = ends[1]; cut < file.count; cut++) {
 		int r;
 
-		reader = (struct chain_reader){ .bytes = file.bytes, .count = cut, .durable_count = RECORDS };
+		reader = (struct chain_reader){
+			.bytes = file.bytes, .count = cut, .durable_count = RECORDS
+		};
 		while ((r = chain_read(&reader, &link, NULL)) == 0) {
 		}
 		CHECK(r == CHAIN_DAMAGED && reader.damage_last_seq == RECORDS);
@@ -196,7 +198,8 @@ TEST(the_center_takes_links_in_order_and_names_gaps_and_forks)
 	CHECK(chain_accept(&center, two.bytes, two.count, &link, NULL) == 0);
 	CHECK(chain_accept(&center, three.bytes, three.count, &link, NULL) == 0);
 	CHECK(memcmp(&center, &gateway, sizeof(center)) == 0);
-	CHECK(chain_accept(&center, three.bytes, CHAIN_LINK_HEAD_BYTES, &link, NULL) == CHAIN_MALFORMED);
+	CHECK(chain_accept(&center, three.bytes, CHAIN_LINK_HEAD_BYTES, &link, NULL) ==
+	        CHAIN_MALFORMED);
 	CHECK(chain_append(&gateway, "", 0, &three) == 1);
 }
 

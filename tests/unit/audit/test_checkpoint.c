@@ -4,12 +4,15 @@
 #include "ledger.h"
 
 /* The example of the Go implementation from which the format comes. */
-static const char neumann_key[] = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+static const char neumann_key[] =
+        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 static const char neumann_note[] =
-	"If you think cryptography is the answer to your problem,\n"
-	"then you don't know what your problem is.\n"
-	"\n"
-	"\xe2\x80\x94 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+        "If you think cryptography is the answer to your problem,\n"
+        "then you don't know what your problem is.\n"
+        "\n"
+        "\xe2\x80\x94 PeterNeumann "
+        "x08go/ZJkuBS9UG/"
+        "SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
 
 TEST(the_published_example_verifies)
 {
@@ -23,7 +26,7 @@ TEST(the_published_example_verifies)
 	CHECK(note_parse(neumann_note, strlen(neumann_note), &note, NULL) == 0);
 	CHECK(note.signature_count == 1 && note_check(&note, &key, NULL) == 0);
 	CHECK(note.text_bytes == strlen("If you think cryptography is the answer to your problem,\n"
-					"then you don't know what your problem is.\n"));
+	                                "then you don't know what your problem is.\n"));
 }
 
 TEST(no_changed_byte_of_a_note_passes)
@@ -38,7 +41,7 @@ TEST(no_changed_byte_of_a_note_passes)
 			memcpy(text, neumann_note, sizeof(text));
 			text[i] = (char)(text[i] ^ 1 << bit);
 			CHECK(note_parse(text, sizeof(text) - 1, &note, NULL) != 0 ||
-				note_check(&note, &key, NULL) != 0);
+			        note_check(&note, &key, NULL) != 0);
 		}
 	}
 }
@@ -46,7 +49,9 @@ TEST(no_changed_byte_of_a_note_passes)
 TEST(verifier_keys_are_strict)
 {
 	static const char *const bad[] = {
-		"", "PeterNeumann", "PeterNeumann+c74f20a3",
+		"",
+		"PeterNeumann",
+		"PeterNeumann+c74f20a3",
 		"PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
 		"PeterNeumanx+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
 		"PeterNeumann+c74f20a3+AhpC2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
@@ -70,14 +75,29 @@ TEST(verifier_keys_are_strict)
 TEST(notes_are_strict)
 {
 	static const char *const bad[] = {
-		"", "\n", "text\n", "text\n\n", "text\n" SIGNATURE, "text\n\n" SIGNATURE "\n",
-		"text\n\n" SIGNATURE "x\n", "text\n\n\xe2\x80\x94 a AAAAAAA=", "text\r\n\n" SIGNATURE,
-		"te\txt\n\n" SIGNATURE, "te\xff\n\n" SIGNATURE, "te\xc0\x80\n\n" SIGNATURE,
-		"te\xed\xa0\x80\n\n" SIGNATURE, "text\n\n- a AAAAAAA=\n", "text\n\n\xe2\x80\x94 a  AAAAAAA=\n",
-		"text\n\n\xe2\x80\x94 a AAAAAA==\n", "text\n\n\xe2\x80\x94 a AAAAAAA\n",
-		"text\n\n\xe2\x80\x94 a AAAAAAB=\n", "text\n\n\xe2\x80\x94  AAAAAAA=\n",
-		"text\n\n\xe2\x80\x94 a+b AAAAAAA=\n", "text\n\n\xe2\x80\x94 a\xe3\x80\x80 AAAAAAA=\n",
-		"text\n\n\xe2\x80\x94 a AAAAAAA= \n", "text\n\n\xe2\x80\x94 a\n",
+		"",
+		"\n",
+		"text\n",
+		"text\n\n",
+		"text\n" SIGNATURE,
+		"text\n\n" SIGNATURE "\n",
+		"text\n\n" SIGNATURE "x\n",
+		"text\n\n\xe2\x80\x94 a AAAAAAA=",
+		"text\r\n\n" SIGNATURE,
+		"te\txt\n\n" SIGNATURE,
+		"te\xff\n\n" SIGNATURE,
+		"te\xc0\x80\n\n" SIGNATURE,
+		"te\xed\xa0\x80\n\n" SIGNATURE,
+		"text\n\n- a AAAAAAA=\n",
+		"text\n\n\xe2\x80\x94 a  AAAAAAA=\n",
+		"text\n\n\xe2\x80\x94 a AAAAAA==\n",
+		"text\n\n\xe2\x80\x94 a AAAAAAA\n",
+		"text\n\n\xe2\x80\x94 a AAAAAAB=\n",
+		"text\n\n\xe2\x80\x94  AAAAAAA=\n",
+		"text\n\n\xe2\x80\x94 a+b AAAAAAA=\n",
+		"text\n\n\xe2\x80\x94 a\xe3\x80\x80 AAAAAAA=\n",
+		"text\n\n\xe2\x80\x94 a AAAAAAA= \n",
+		"text\n\n\xe2\x80\x94 a\n",
 	};
 	struct note note;
 
@@ -89,7 +109,8 @@ TEST(notes_are_strict)
 
 		CHECK(note_parse(bad[i], strlen(bad[i]), &note, &err) == 1 && err.text[0] != '\0');
 	}
-	CHECK(note_parse("te\0xt\n\n" SIGNATURE, strlen("text\n\n" SIGNATURE) + 1, &note, NULL) == 1);
+	CHECK(note_parse("te\0xt\n\n" SIGNATURE, strlen("text\n\n" SIGNATURE) + 1, &note, NULL) ==
+	        1);
 }
 
 TEST(a_note_has_at_most_64_signatures)
@@ -126,9 +147,9 @@ TEST(checkpoints_are_signed_cosigned_and_opened)
 	CHECK(checkpoint.head.size == head.size && hash_equal(&checkpoint.head.root, &head.root));
 	CHECK_TEXT(checkpoint.origin, "vpn.example/ledger");
 	CHECK(checkpoint_open(bytes.bytes, bytes.count, &stranger.key, &checkpoint, NULL) ==
-		CHECKPOINT_UNSIGNED);
+	        CHECKPOINT_UNSIGNED);
 	CHECK(checkpoint_open(bytes.bytes, bytes.count, &elsewhere.key, &checkpoint, NULL) ==
-		CHECKPOINT_ORIGIN);
+	        CHECKPOINT_ORIGIN);
 	CHECK(note_cosign(&bytes, &witness, 1800000000, NULL) == 0);
 	CHECK(note_cosign(&bytes, &witness, 1800000060, NULL) == 0);
 	CHECK(checkpoint_open(bytes.bytes, bytes.count, &signer.key, &checkpoint, NULL) == 0);
@@ -139,7 +160,7 @@ TEST(checkpoints_are_signed_cosigned_and_opened)
 	CHECK(checkpoint_cosigners(bytes.bytes, bytes.count, keys, 2) == 1);
 	bytes.bytes[strlen("vpn.example/ledger\n")] = '3'; /* the size */
 	CHECK(checkpoint_open(bytes.bytes, bytes.count, &signer.key, &checkpoint, NULL) ==
-		CHECKPOINT_FORGED);
+	        CHECKPOINT_FORGED);
 	CHECK(checkpoint_cosigners(bytes.bytes, bytes.count, keys, 2) == 0);
 }
 
@@ -159,9 +180,18 @@ TEST(checkpoint_texts_are_strict)
 {
 #define ROOT "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
 	static const char *const bad[] = {
-		"\n1\n" ROOT, "a\n\n" ROOT, "a\n01\n" ROOT, "a\n-1\n" ROOT, "a\n1 \n" ROOT,
-		"a\n9223372036854775808\n" ROOT, "a\n1\n", "a\n1\nAAAA\n", "a\n1\n" ROOT "\nextension\n",
-		"a\n18446744073709551617\n" ROOT, "a\n+1\n" ROOT, "a\n1\n=" ROOT,
+		"\n1\n" ROOT,
+		"a\n\n" ROOT,
+		"a\n01\n" ROOT,
+		"a\n-1\n" ROOT,
+		"a\n1 \n" ROOT,
+		"a\n9223372036854775808\n" ROOT,
+		"a\n1\n",
+		"a\n1\nAAAA\n",
+		"a\n1\n" ROOT "\nextension\n",
+		"a\n18446744073709551617\n" ROOT,
+		"a\n+1\n" ROOT,
+		"a\n1\n=" ROOT,
 	};
 	AUTO_BUF struct buf bytes = BUF(NOTE_BYTES_MAX);
 	struct checkpoint checkpoint;
@@ -171,7 +201,7 @@ TEST(checkpoint_texts_are_strict)
 		buf_reset(&bytes);
 		buf_add_format(&bytes, "%s\n" SIGNATURE, bad[i]);
 		CHECK(note_parse(bytes.bytes, bytes.count, &note, NULL) != 0 ||
-			checkpoint_parse(&note, &checkpoint, NULL) == 1);
+		        checkpoint_parse(&note, &checkpoint, NULL) == 1);
 	}
 	buf_reset(&bytes);
 	buf_add_text(&bytes, "a\n9223372036854775807\n" ROOT "extension\n\n" SIGNATURE);

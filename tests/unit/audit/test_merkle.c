@@ -15,11 +15,12 @@ static const struct {
 	{ "\x10", 1, "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77" },
 	{ "\x20\x21", 2, "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7" },
 	{ "\x30\x31", 2, "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4" },
-	{ "\x40\x41\x42\x43", 4, "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef" },
+	{ "\x40\x41\x42\x43", 4,
+	        "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef" },
 	{ "\x50\x51\x52\x53\x54\x55\x56\x57", 8,
-		"ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c" },
+	        "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c" },
 	{ "\x60\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x6b\x6c\x6d\x6e\x6f", 16,
-		"5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328" },
+	        "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328" },
 };
 
 static bool hash_is(const struct hash *hash, const char *hex)
@@ -46,21 +47,23 @@ TEST(roots_and_proofs_are_those_of_certificate_transparency)
 	}
 	CHECK(merkle_prove_inclusion(&ledger->store, 5, 8, &proof, NULL) == 0 && proof.count == 3);
 	CHECK(hash_is(&proof.hashes[0],
-		"bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b"));
+	        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b"));
 	CHECK(hash_is(&proof.hashes[1],
-		"ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0"));
+	        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0"));
 	CHECK(hash_is(&proof.hashes[2], ct[3].root));
-	CHECK(merkle_prove_consistency(&ledger->store, 6, 8, &proof, NULL) == 0 && proof.count == 3);
+	CHECK(merkle_prove_consistency(&ledger->store, 6, 8, &proof, NULL) == 0 &&
+	        proof.count == 3);
 	CHECK(hash_is(&proof.hashes[0],
-		"0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a"));
+	        "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a"));
 	CHECK(hash_is(&proof.hashes[1],
-		"ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0"));
+	        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0"));
 	CHECK(hash_is(&proof.hashes[2], ct[3].root));
-	CHECK(merkle_prove_consistency(&ledger->store, 2, 8, &proof, NULL) == 0 && proof.count == 2);
+	CHECK(merkle_prove_consistency(&ledger->store, 2, 8, &proof, NULL) == 0 &&
+	        proof.count == 2);
 	CHECK(hash_is(&proof.hashes[0],
-		"5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e"));
+	        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e"));
 	CHECK(hash_is(&proof.hashes[1],
-		"6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4"));
+	        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4"));
 }
 
 #define SIZE_MAX_TESTED 130
@@ -86,8 +89,8 @@ static struct hash naive_root(const struct hash *leaves, uint64_t count)
 }
 
 /* PATH(index, D[count]) of 2.1.1. */
-static void naive_path(const struct hash *leaves, uint64_t index, uint64_t count,
-	struct merkle_proof *proof)
+static void naive_path(
+        const struct hash *leaves, uint64_t index, uint64_t count, struct merkle_proof *proof)
 {
 	uint64_t split = 1;
 
@@ -108,7 +111,7 @@ static void naive_path(const struct hash *leaves, uint64_t index, uint64_t count
 
 /* SUBPROOF(first, D[count], known) of 2.1.2. */
 static void naive_subproof(const struct hash *leaves, uint64_t first, uint64_t count, bool known,
-	struct merkle_proof *proof)
+        struct merkle_proof *proof)
 {
 	uint64_t split = 1;
 
@@ -133,12 +136,12 @@ static void naive_subproof(const struct hash *leaves, uint64_t first, uint64_t c
 static bool proof_equal(const struct merkle_proof *left, const struct merkle_proof *right)
 {
 	return left->count == right->count &&
-		memcmp(left->hashes, right->hashes, left->count * sizeof(left->hashes[0])) == 0;
+	       memcmp(left->hashes, right->hashes, left->count * sizeof(left->hashes[0])) == 0;
 }
 
 /* A right proof with anything about it changed is a wrong one. */
 static void check_inclusion_mangled(const struct hash *leaf, uint64_t index, uint64_t size,
-	const struct hash *root, struct merkle_proof proof)
+        const struct hash *root, struct merkle_proof proof)
 {
 	struct hash other = *leaf;
 
@@ -160,8 +163,8 @@ static void check_inclusion_mangled(const struct hash *leaf, uint64_t index, uin
 	}
 }
 
-static void check_consistency_mangled(struct merkle_head first, struct merkle_head second,
-	struct merkle_proof proof)
+static void check_consistency_mangled(
+        struct merkle_head first, struct merkle_head second, struct merkle_proof proof)
 {
 	first.root.bytes[3] ^= 4;
 	CHECK(!merkle_check_consistency(&first, &second, &proof));
@@ -199,17 +202,21 @@ TEST(every_proof_up_to_130_entries_is_the_defined_one_and_no_other_passes)
 		CHECK(merkle_root_at(&ledger->store, size, &second.root, NULL) == 0);
 		CHECK(hash_equal(&second.root, &want));
 		for (uint64_t index = 0; index < size; index++) {
-			CHECK(merkle_prove_inclusion(&ledger->store, index, size, &proof, NULL) == 0);
+			CHECK(merkle_prove_inclusion(&ledger->store, index, size, &proof, NULL) ==
+			        0);
 			naive.count = 0;
 			naive_path(leaves, index, size, &naive);
 			CHECK(proof_equal(&proof, &naive));
-			CHECK(merkle_check_inclusion(&leaves[index], index, size, &second.root, &proof));
+			CHECK(merkle_check_inclusion(
+			        &leaves[index], index, size, &second.root, &proof));
 			check_inclusion_mangled(&leaves[index], index, size, &second.root, proof);
 		}
 		for (uint64_t count = 0; count <= size; count++) {
-			struct merkle_head first = { .size = count, .root = naive_root(leaves, count) };
+			struct merkle_head first = { .size = count,
+				.root = naive_root(leaves, count) };
 
-			CHECK(merkle_prove_consistency(&ledger->store, count, size, &proof, NULL) == 0);
+			CHECK(merkle_prove_consistency(&ledger->store, count, size, &proof, NULL) ==
+			        0);
 			naive.count = 0;
 			if (count > 0) {
 				naive_subproof(leaves, count, size, true, &naive);
@@ -224,7 +231,7 @@ TEST(every_proof_up_to_130_entries_is_the_defined_one_and_no_other_passes)
 }
 
 static int put_fails_above(
-	void *context, unsigned level, uint64_t index, const struct hash *hash, struct err *err)
+        void *context, unsigned level, uint64_t index, const struct hash *hash, struct err *err)
 {
 	return level == 1 ? -28 : 0;
 }
@@ -258,17 +265,20 @@ TEST(a_tree_opened_from_its_nodes_goes_on)
 
 TEST(tile_paths_are_those_of_the_specification)
 {
-	static const char *const bad[] = { "tile/0/1", "tile/0/0001", "tile/0/x000/001", "tile/00/001",
-		"tile/8/001", "tile/0/x001/x234/067.p/256", "tile/0/001.p/0", "tile/0/001.p/01",
-		"tile/0/001.p/", "tile/0/001/", "tile/0/x001", "tile/entries/1", "tile/entries/0/001", "tile/",
-		"tile/0/001 ", "/tile/0/001", "tile/0/x999/x999/x999/x999/x999/x999/999", "tile/0/-01" };
+	static const char *const bad[] = { "tile/0/1", "tile/0/0001", "tile/0/x000/001",
+		"tile/00/001", "tile/8/001", "tile/0/x001/x234/067.p/256", "tile/0/001.p/0",
+		"tile/0/001.p/01", "tile/0/001.p/", "tile/0/001/", "tile/0/x001", "tile/entries/1",
+		"tile/entries/0/001", "tile/", "tile/0/001 ", "/tile/0/001",
+		"tile/0/x999/x999/x999/x999/x999/x999/999", "tile/0/-01" };
 	struct tile tile = { .level = 3, .index = 1234067, .width = 256 }, parsed;
 
 	CHECK_TEXT(tile_path(&tile).text, "tile/3/x001/x234/067");
 	tile = (struct tile){ .entries = true, .width = 44 };
 	CHECK_TEXT(tile_path(&tile).text, "tile/entries/000.p/44");
 	for (uint64_t index = 1; index < INT64_MAX / 1024; index = index * 3 + 1) {
-		tile = (struct tile){ .index = index, .level = 2, .width = 1 + (unsigned)(index % 256) };
+		tile = (struct tile){
+			.index = index, .level = 2, .width = 1 + (unsigned)(index % 256)
+		};
 		CHECK(tile_parse(tile_path(&tile).text, &parsed) == 0);
 		CHECK(parsed.index == index && parsed.width == tile.width && parsed.level == 2);
 	}

@@ -26,13 +26,16 @@ TEST(a_record_is_canonical)
 	record_time(record, "until", 1763634600000000);
 	CHECK(record_end(record, &out) == 0);
 	CHECK_TEXT(buf_text(&out),
-		"{\"actor\":{\"name\":\"suzuki\",\"type\":\"person\"},\"data\":{\"approved\":true,"
-		"\"class\":\"remote-maintenance\",\"groups\":[\"b\",\"a\"],"
-		"\"initiator\":{\"port\":104,\"site\":\"device-maker\"},\"nothing\":null,\"seal\":\"AQI=\","
-		"\"until\":\"2025-11-20T10:30:00.000Z\"},\"kind\":\"connection.granted\",\"subject\":\"01KAGE\","
-		"\"time\":\"2025-11-20T09:30:00.250Z\",\"v\":1}");
+	        "{\"actor\":{\"name\":\"suzuki\",\"type\":\"person\"},\"data\":{\"approved\":true,"
+	        "\"class\":\"remote-maintenance\",\"groups\":[\"b\",\"a\"],"
+	        "\"initiator\":{\"port\":104,\"site\":\"device-maker\"},\"nothing\":null,\"seal\":"
+	        "\"AQI=\","
+	        "\"until\":\"2025-11-20T10:30:00.000Z\"},\"kind\":\"connection.granted\","
+	        "\"subject\":\"01KAGE\","
+	        "\"time\":\"2025-11-20T09:30:00.250Z\",\"v\":1}");
 	CHECK(record_check(out.bytes, out.count, &head, NULL) == 0);
-	CHECK(head.time_usec == 1763631000250000 && head.kind == record_kind_find("connection.granted"));
+	CHECK(head.time_usec == 1763631000250000 &&
+	        head.kind == record_kind_find("connection.granted"));
 }
 
 TEST(hostile_text_stays_one_text)
@@ -41,11 +44,12 @@ TEST(hostile_text_stays_one_text)
 	struct record *record = record_begin("request.refused", 0);
 	struct record_head head;
 
-	record_text(record, "said", "\"}\r\n{\"v\":1\x1b[2J\x7f \xff\xc0\x80 \xe6\x82\xa3\xe8\x80\x85\\");
+	record_text(record, "said",
+	        "\"}\r\n{\"v\":1\x1b[2J\x7f \xff\xc0\x80 \xe6\x82\xa3\xe8\x80\x85\\");
 	CHECK(record_end(record, &out) == 0);
 	CHECK(!memchr(out.bytes, '\n', out.count) && !memchr(out.bytes, 0x1b, out.count));
 	CHECK(strstr(buf_text(&out), "\\\"}\\r\\n{\\\"v\\\":1\\u001B[2J\x7f \\\\xFF\\\\xC0\\\\x80 "
-				     "\xe6\x82\xa3\xe8\x80\x85\\\\"));
+	                             "\xe6\x82\xa3\xe8\x80\x85\\\\"));
 	CHECK(record_check(out.bytes, out.count, &head, NULL) == 0);
 }
 
@@ -79,8 +83,8 @@ TEST(procedure_a_to_l_is_in_the_catalogue_in_order)
 	CHECK(!record_kind_find("connection.imagined"));
 }
 
-#define RECORD(data) \
-	"{\"actor\":{},\"data\":" data ",\"kind\":\"disk.full\",\"subject\":\"\"," \
+#define RECORD(data)                                                                               \
+	"{\"actor\":{},\"data\":" data ",\"kind\":\"disk.full\",\"subject\":\"\","                 \
 	"\"time\":\"2026-11-20T09:30:00.000Z\",\"v\":1}"
 
 /* The reader accepts exactly what the JSON library makes of what it reads. */
@@ -101,9 +105,11 @@ TEST(only_the_one_spelling_is_read)
 		bool good;
 	} cases[] = {
 		{ RECORD("{}"), true },
-		{ RECORD("{\"a\":[1,-2,{},[],true,false,null,\"\"],\"b\":9223372036854775807}"), true },
+		{ RECORD("{\"a\":[1,-2,{},[],true,false,null,\"\"],\"b\":9223372036854775807}"),
+		        true },
 		{ RECORD("{\"a\":-9223372036854775808}"), true },
-		{ RECORD("{\"a\":\"\\u0001\\b\\f\\n\\r\\t\\\\\\\"/\xc3\xa9\xf0\x9f\x98\x80\"}"), true },
+		{ RECORD("{\"a\":\"\\u0001\\b\\f\\n\\r\\t\\\\\\\"/\xc3\xa9\xf0\x9f\x98\x80\"}"),
+		        true },
 		{ RECORD("{\"a\":\"\\u001F\"}"), true },
 		{ RECORD("{\"a\":1,\"aa\":2,\"b\":3}"), true },
 		{ RECORD("{ }"), false },
@@ -139,15 +145,17 @@ TEST(only_the_one_spelling_is_read)
 		CHECK(good == cases[i].good);
 		CHECK(!good || library_accepts(cases[i].text));
 		for (size_t cut = 0; cut < count; cut++) {
-			CHECK(record_check(cases[i].text, cut, &head, NULL) == RECORD_MALFORMED || !good);
+			CHECK(record_check(cases[i].text, cut, &head, NULL) == RECORD_MALFORMED ||
+			        !good);
 		}
 	}
 }
 
 TEST(unknown_kinds_and_false_heads_are_told_apart)
 {
-	static const char unknown[] = "{\"actor\":{},\"data\":{},\"kind\":\"disk.eaten\",\"subject\":\"\","
-				      "\"time\":\"2026-11-20T09:30:00.000Z\",\"v\":1}";
+	static const char unknown[] =
+	        "{\"actor\":{},\"data\":{},\"kind\":\"disk.eaten\",\"subject\":\"\","
+	        "\"time\":\"2026-11-20T09:30:00.000Z\",\"v\":1}";
 	static const char *const bad[] = {
 		"{\"actor\":{},\"data\":{},\"kind\":\"disk.full\",\"subject\":\"\","
 		"\"time\":\"2026-11-20T09:30:00Z\",\"v\":1}",
@@ -157,11 +165,13 @@ TEST(unknown_kinds_and_false_heads_are_told_apart)
 		"\"time\":\"2026-11-20T09:30:00.000Z\",\"v\":2}",
 		"{\"actor\":[],\"data\":{},\"kind\":\"disk.full\",\"subject\":\"\","
 		"\"time\":\"2026-11-20T09:30:00.000Z\",\"v\":1}",
-		"{\"data\":{},\"kind\":\"disk.full\",\"subject\":\"\",\"time\":\"2026-11-20T09:30:00.000Z\",\"v\":1}",
+		"{\"data\":{},\"kind\":\"disk.full\",\"subject\":\"\",\"time\":\"2026-11-20T09:30:"
+		"00.000Z\",\"v\":1}",
 	};
 	struct record_head head;
 
-	CHECK(record_check(unknown, strlen(unknown), &head, NULL) == RECORD_UNKNOWN && head.time_usec > 0);
+	CHECK(record_check(unknown, strlen(unknown), &head, NULL) == RECORD_UNKNOWN &&
+	        head.time_usec > 0);
 	for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
 		CHECK(record_check(bad[i], strlen(bad[i]), &head, NULL) == RECORD_MALFORMED);
 	}

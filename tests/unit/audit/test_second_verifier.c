@@ -1,6 +1,7 @@
 /*
  * The verifier in C and the one in Python (dev/verify_ledger.py), which share no code, must say the
- * same of the same exports (T20). Exports are written to a directory, so the files of both are real.
+ * same of the same exports (T20). Exports are written to a directory, so the files of both are
+ * real.
  */
 #include "../check.h"
 
@@ -46,28 +47,32 @@ static void keep(const char *root, const char *name, const struct export_known *
 }
 
 /* What verify_ledger.py is expected to print for a directory. */
-static void print_expected(const char *directory, const struct export_report *report, struct buf *out)
+static void print_expected(
+        const char *directory, const struct export_report *report, struct buf *out)
 {
 	for (size_t i = 0; i < report->finding_count; i++) {
 		const struct export_finding *finding = &report->findings[i];
 
-		buf_add_format(out, "%s\t%s\t%llu\t%llu\t%s\n", directory, export_fault_name(finding->fault),
-			(unsigned long long)finding->first, (unsigned long long)finding->last,
-			finding->tile.width > 0 ? tile_path(&finding->tile).text : "");
+		buf_add_format(out, "%s\t%s\t%llu\t%llu\t%s\n", directory,
+		        export_fault_name(finding->fault), (unsigned long long)finding->first,
+		        (unsigned long long)finding->last,
+		        finding->tile.width > 0 ? tile_path(&finding->tile).text : "");
 	}
 	buf_add_format(out, "%s\t%s\n", directory, report->intact ? "intact" : "not-intact");
 }
 
 /* Altered neighbours are one finding for us and one each for the other. Also a record together with
  * its hash in the tile below a parent is located only by the C verifier. */
-static void print_expected_entries(const char *directory, struct export_report *report, struct buf *out)
+static void print_expected_entries(
+        const char *directory, struct export_report *report, struct buf *out)
 {
 	for (size_t i = 0; i < report->finding_count; i++) {
 		struct export_finding *finding = &report->findings[i];
 
 		while (finding->fault == EXPORT_ENTRY_ALTERED && finding->first < finding->last) {
 			buf_add_format(out, "%s\tentry-altered\t%llu\t%llu\t\n", directory,
-				(unsigned long long)finding->first, (unsigned long long)finding->first);
+			        (unsigned long long)finding->first,
+			        (unsigned long long)finding->first);
 			finding->first++;
 		}
 	}
@@ -76,8 +81,9 @@ static void print_expected_entries(const char *directory, struct export_report *
 
 static void run_second(const char *key, const char *root, struct buf *out)
 {
-	AUTO_STRING char *command = mem_format(
-		"cd '%s' && python3 '%s' --known known '%s' $(ls -d case-* | sort)", root, VERIFY_LEDGER, key);
+	AUTO_STRING char *command =
+	        mem_format("cd '%s' && python3 '%s' --known known '%s' $(ls -d case-* | sort)",
+	                root, VERIFY_LEDGER, key);
 	FILE *pipe = popen(command, "r");
 	char bytes[4096];
 	size_t count;
@@ -98,8 +104,8 @@ static bool same_lines(const char *have, const char *want)
 		size_t have_bytes = strcspn(have, "\n"), want_bytes = strcspn(want, "\n");
 
 		if (have_bytes != want_bytes || memcmp(have, want, have_bytes) != 0) {
-			printf("# the second verifier says: %.*s\n# this one says: %.*s\n", (int)have_bytes, have,
-				(int)want_bytes, want);
+			printf("# the second verifier says: %.*s\n# this one says: %.*s\n",
+			        (int)have_bytes, have, (int)want_bytes, want);
 			return false;
 		}
 		have += have_bytes + (have[have_bytes] == '\n');
@@ -132,7 +138,9 @@ TEST(two_verifiers_agree_on_what_and_where)
 		AUTO_STRING char *directory = mem_format("%s/%s", root, name);
 		struct export_report report;
 		struct export_reader reader = export_directory(directory);
-		struct verify_options options = { .key = &signer.key, .known = &known, .known_count = 1 };
+		struct verify_options options = {
+			.key = &signer.key, .known = &known, .known_count = 1
+		};
 
 		files_clear(&files);
 		if (i == CASE_FORKED) {
@@ -148,7 +156,7 @@ TEST(two_verifiers_agree_on_what_and_where)
 		write_files(directory, &files);
 		CHECK(verify_export(&reader, &options, &report, NULL) == 0);
 		CHECK(report.intact ==
-			(i == CASES || (i < CASES && what == TAMPER_ENTRY_AND_TILE)));
+		        (i == CASES || (i < CASES && what == TAMPER_ENTRY_AND_TILE)));
 		CHECK(i != CASE_FORKED || report.findings[0].fault == EXPORT_FORKED);
 		CHECK(i != CASE_OLD || report.findings[0].fault == EXPORT_ROLLED_BACK);
 		print_expected_entries(name, &report, &expected);

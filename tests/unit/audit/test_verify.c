@@ -7,8 +7,8 @@ static uint8_t seed[32] = { 7 }, other_seed[32] = { 8 };
 
 #define NAME "regional-vpn.example/ledger"
 
-static bool finding_is(const struct export_finding *finding, enum export_fault fault, uint64_t first,
-	uint64_t last)
+static bool finding_is(const struct export_finding *finding, enum export_fault fault,
+        uint64_t first, uint64_t last)
 {
 	return finding->fault == fault && finding->first == first && finding->last == last;
 }
@@ -30,7 +30,7 @@ static const struct export_finding *finding_on(const struct export_report *repor
 		const struct export_finding *finding = &report->findings[i];
 
 		if (finding->fault >= EXPORT_ENTRY_ALTERED && finding->fault <= EXPORT_TRUNCATED &&
-			finding->first <= index && index <= finding->last) {
+		        finding->first <= index && index <= finding->last) {
 			return finding;
 		}
 	}
@@ -44,15 +44,17 @@ static bool file_is_tile(const char *path)
 	return tile_parse(path, &tile) == 0 && !tile.entries;
 }
 
-static bool tile_is_named(const struct export_report *report, const struct tampered *done,
-	enum export_fault fault)
+static bool tile_is_named(
+        const struct export_report *report, const struct tampered *done, enum export_fault fault)
 {
 	for (size_t i = 0; i < report->finding_count; i++) {
 		const struct export_finding *finding = &report->findings[i];
 
-		if (finding->fault == fault && strcmp(tile_path(&finding->tile).text, done->path) == 0 &&
-			(fault == EXPORT_TILE_MISSING ||
-				(finding->first == done->offset / HASH_BYTES && finding->first == finding->last))) {
+		if (finding->fault == fault &&
+		        strcmp(tile_path(&finding->tile).text, done->path) == 0 &&
+		        (fault == EXPORT_TILE_MISSING ||
+		                (finding->first == done->offset / HASH_BYTES &&
+		                        finding->first == finding->last))) {
 			return true;
 		}
 	}
@@ -70,32 +72,38 @@ static bool located(const struct export_report *report, const struct tampered *d
 	case TAMPER_ENTRY_AND_TILE:
 		return finding;
 	case TAMPER_TILE_BYTE:
-		return report->finding_count == 1 && tile_is_named(report, done, EXPORT_TILE_ALTERED);
+		return report->finding_count == 1 &&
+		       tile_is_named(report, done, EXPORT_TILE_ALTERED);
 	case TAMPER_CHECKPOINT_BYTE:
-		return report_has(report, EXPORT_SIGNATURE_BAD) || report_has(report, EXPORT_UNSIGNED) ||
-			report_has(report, EXPORT_ORIGIN_UNKNOWN) ||
-			report_has(report, EXPORT_CHECKPOINT_MALFORMED);
+		return report_has(report, EXPORT_SIGNATURE_BAD) ||
+		       report_has(report, EXPORT_UNSIGNED) ||
+		       report_has(report, EXPORT_ORIGIN_UNKNOWN) ||
+		       report_has(report, EXPORT_CHECKPOINT_MALFORMED);
 	case TAMPER_REMOVE:
 	case TAMPER_REMOVE_SHIFT:
 		return report->finding_count <= 2 && finding &&
-			(finding->fault == EXPORT_ENTRY_REMOVED || finding->fault == EXPORT_TRUNCATED) &&
-			finding->first == done->first;
+		       (finding->fault == EXPORT_ENTRY_REMOVED ||
+		               finding->fault == EXPORT_TRUNCATED) &&
+		       finding->first == done->first;
 	case TAMPER_INSERT:
 		/* A copy in front of its original is the same as one behind it. */
-		return report->finding_count == 1 && report->findings[0].fault == EXPORT_ENTRY_INSERTED &&
-			report->findings[0].first - done->first <= 1;
+		return report->finding_count == 1 &&
+		       report->findings[0].fault == EXPORT_ENTRY_INSERTED &&
+		       report->findings[0].first - done->first <= 1;
 	case TAMPER_SWAP:
 		return report->finding_count == 1 &&
-			finding_is(&report->findings[0], EXPORT_ENTRIES_SWAPPED, done->first, done->last);
+		       finding_is(&report->findings[0], EXPORT_ENTRIES_SWAPPED, done->first,
+		               done->last);
 	case TAMPER_TRUNCATE:
 		return report->finding_count == 1 &&
-			finding_is(&report->findings[0], EXPORT_TRUNCATED, done->first, size - 1);
+		       finding_is(&report->findings[0], EXPORT_TRUNCATED, done->first, size - 1);
 	case TAMPER_LOSE_FILE:
 		if (strcmp(done->path, "checkpoint") == 0) {
 			return report_has(report, EXPORT_CHECKPOINT_MISSING);
 		}
 		if (file_is_tile(done->path)) {
-			return report->finding_count == 1 && tile_is_named(report, done, EXPORT_TILE_MISSING);
+			return report->finding_count == 1 &&
+			       tile_is_named(report, done, EXPORT_TILE_MISSING);
 		}
 		if (tile_parse(done->path, &tile) != 0) {
 			return false;
@@ -113,7 +121,8 @@ TEST(an_export_is_intact_at_every_size)
 	AUTO(ledger) struct ledger *ledger = ledger_make(520, 0);
 	struct files files = { 0 };
 
-	for (uint64_t size = 0; size <= 520; size += size < 5 || (size > 250 && size < 260) ? 1 : 51) {
+	for (uint64_t size = 0; size <= 520;
+	        size += size < 5 || (size > 250 && size < 260) ? 1 : 51) {
 		AUTO_BUF struct buf text = BUF(4096);
 		struct export_report report;
 
@@ -148,9 +157,10 @@ TEST(ten_thousand_tamperings_are_each_found_and_located)
 			AUTO_BUF struct buf text = BUF(65536);
 
 			export_report_print(&report, &text);
-			printf("# case %d: tampering %d at %llu to %llu, %s offset %zu\n# %s", i, done.what,
-				(unsigned long long)done.first, (unsigned long long)done.last, done.path,
-				done.offset, buf_text(&text));
+			printf("# case %d: tampering %d at %llu to %llu, %s offset %zu\n# %s", i,
+			        done.what, (unsigned long long)done.first,
+			        (unsigned long long)done.last, done.path, done.offset,
+			        buf_text(&text));
 		}
 		CHECK(good);
 	}
@@ -159,13 +169,14 @@ TEST(ten_thousand_tamperings_are_each_found_and_located)
 }
 
 /* The signed checkpoint of an export, kept by somebody. */
-static void keep(struct ledger *ledger, uint64_t size, const struct note_signer *signer,
-	struct buf *note)
+static void keep(
+        struct ledger *ledger, uint64_t size, const struct note_signer *signer, struct buf *note)
 {
 	struct files files = { 0 };
 
 	ledger_export(ledger, size, signer, &files);
-	buf_add(note, files_find(&files, "checkpoint")->bytes, files_find(&files, "checkpoint")->count);
+	buf_add(note, files_find(&files, "checkpoint")->bytes,
+	        files_find(&files, "checkpoint")->count);
 	files_clear(&files);
 }
 
@@ -178,7 +189,8 @@ TEST(a_ledger_made_anew_is_found_between_the_checkpoints_that_are_known)
 
 	for (size_t i = 0; i < 5; i++) {
 		keep(ledger, 50 * (i + 1), &signer, &notes[i]);
-		known[i] = (struct export_known){ .note = notes[i].bytes, .note_bytes = notes[i].count };
+		known[i] = (struct export_known){ .note = notes[i].bytes,
+			.note_bytes = notes[i].count };
 	}
 	for (uint64_t altered = 0; altered < 300; altered += 7) {
 		AUTO(ledger) struct ledger *anew = ledger_new();
@@ -240,7 +252,8 @@ TEST(rollback_and_fork_are_told_apart)
 	CHECK(!report.intact && report_has(&report, EXPORT_FORKED));
 	report = files_verify(&old, &signer.key, &known, 1);
 	CHECK(!report.intact && report.finding_count == 1);
-	CHECK(report.findings[0].fault == EXPORT_ROLLED_BACK && strstr(report.findings[0].text, "200"));
+	CHECK(report.findings[0].fault == EXPORT_ROLLED_BACK &&
+	        strstr(report.findings[0].text, "200"));
 
 	CHECK(merkle_prove_consistency(&ledger->store, 200, 300, &proof, NULL) == 0);
 	known.proof = &proof;
@@ -286,16 +299,19 @@ TEST(a_forged_size_does_not_keep_the_verifier_busy)
 	CHECK(checkpoint_sign(&head, &signer, &note, NULL) == 0);
 	files_write(&files, "checkpoint", note.bytes, note.count, NULL);
 	report = files_verify(&files, &signer.key, NULL, 0);
-	CHECK(!report.intact && finding_is(&report.findings[0], EXPORT_TRUNCATED, 0, INT64_MAX - 1));
+	CHECK(!report.intact &&
+	        finding_is(&report.findings[0], EXPORT_TRUNCATED, 0, INT64_MAX - 1));
 	files_clear(&files);
 }
 
 TEST(records_that_are_none_or_out_of_time_are_remarked)
 {
-	static const char late[] = "{\"actor\":{},\"data\":{},\"kind\":\"disk.full\",\"subject\":\"\","
-				   "\"time\":\"2026-11-20T09:30:00.000Z\",\"v\":1}";
-	static const char early[] = "{\"actor\":{},\"data\":{},\"kind\":\"disk.eaten\",\"subject\":\"\","
-				    "\"time\":\"2026-11-20T09:29:00.000Z\",\"v\":1}";
+	static const char late[] =
+	        "{\"actor\":{},\"data\":{},\"kind\":\"disk.full\",\"subject\":\"\","
+	        "\"time\":\"2026-11-20T09:30:00.000Z\",\"v\":1}";
+	static const char early[] =
+	        "{\"actor\":{},\"data\":{},\"kind\":\"disk.eaten\",\"subject\":\"\","
+	        "\"time\":\"2026-11-20T09:29:00.000Z\",\"v\":1}";
 	struct note_signer signer = signer_make(NAME, NOTE_SIGNATURE, seed);
 	AUTO(ledger) struct ledger *ledger = ledger_new();
 	struct files files = { 0 };

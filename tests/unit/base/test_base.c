@@ -92,8 +92,10 @@ struct sample {
 
 static const struct config_key sample_keys[] = {
 	{ "", "name", CONFIG_NAME, offsetof(struct sample, name), NULL, true, 0, 0, "The name." },
-	{ "net", "port", CONFIG_COUNT, offsetof(struct sample, port), "8443", false, 1, 65535, "Port." },
-	{ "net", "wait", CONFIG_DURATION, offsetof(struct sample, wait_sec), "30s", false, 1, 60, "Wait." },
+	{ "net", "port", CONFIG_COUNT, offsetof(struct sample, port), "8443", false, 1, 65535,
+	        "Port." },
+	{ "net", "wait", CONFIG_DURATION, offsetof(struct sample, wait_sec), "30s", false, 1, 60,
+	        "Wait." },
 	{ "net", "loud", CONFIG_BOOL, offsetof(struct sample, loud), "no", false, 0, 0, "Loud." },
 	{ 0 },
 };
@@ -125,7 +127,8 @@ TEST(configuration_errors_name_file_line_and_key)
 	CHECK(read_config("name = a\ncolour = red\n", &sample, &err) == 1);
 	CHECK(strstr(err.text, ":2: colour: there is no such key") != NULL);
 	config_clear(sample_keys, &sample);
-	CHECK(read_config("[net]\n", &sample, &err) == 1 && strstr(err.text, "name: is missing") != NULL);
+	CHECK(read_config("[net]\n", &sample, &err) == 1 &&
+	        strstr(err.text, "name: is missing") != NULL);
 	config_clear(sample_keys, &sample);
 	CHECK(read_config("name = a\nname = b\n", &sample, &err) == 1);
 	config_clear(sample_keys, &sample);

@@ -38,8 +38,9 @@ static int recall(void *context, const struct chain_link *link, const uint8_t *b
 	CHECK(link->seq == recalled->last + 1 || recalled->count == 1);
 	recalled->last = link->seq;
 	snprintf(recalled->text, sizeof(recalled->text), "%.*s", (int)link->record_bytes,
-		(const char *)link->record);
-	CHECK(count == CHAIN_LINK_HEAD_BYTES + link->record_bytes && bytes + count == link->record + link->record_bytes);
+	        (const char *)link->record);
+	CHECK(count == CHAIN_LINK_HEAD_BYTES + link->record_bytes &&
+	        bytes + count == link->record + link->record_bytes);
 	return 0;
 }
 
@@ -66,7 +67,8 @@ TEST(records_are_there_after_a_restart)
 	make_directory();
 	journal = open_journal(&recalled);
 	CHECK(journal_newest(journal) == 0);
-	CHECK(journal_append(journal, "{\"a\":1}", 7) == 0 && journal_append(journal, "{\"b\":2}", 7) == 0);
+	CHECK(journal_append(journal, "{\"a\":1}", 7) == 0 &&
+	        journal_append(journal, "{\"b\":2}", 7) == 0);
 	journal_free(journal);
 	journal = open_journal(&recalled);
 	CHECK(recalled.count == 2 && journal_newest(journal) == 2);
@@ -153,7 +155,8 @@ TEST(damage_in_the_middle_is_refused_and_named)
 	make_directory();
 	segment_file(path, sizeof(path));
 	journal = open_journal(&recalled);
-	CHECK(journal_append(journal, "{\"first\":1}", 11) == 0 && journal_append(journal, "{\"second\":2}", 12) == 0);
+	CHECK(journal_append(journal, "{\"first\":1}", 11) == 0 &&
+	        journal_append(journal, "{\"second\":2}", 12) == 0);
 	journal_free(journal);
 	CHECK(file_read(path, &whole, NULL) == 0);
 	whole.bytes[CHAIN_FRAME_HEAD_BYTES + CHAIN_LINK_HEAD_BYTES + 2] ^= 1;

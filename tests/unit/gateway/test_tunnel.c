@@ -257,7 +257,7 @@ TEST(opens_in_the_order_of_the_protocol)
 	struct tunnel_view view;
 
 	setup();
-	CHECK_TEXT(give(&f.grant, 0), "record:epoch.raised load:1 record:grant.accepted");
+	CHECK_TEXT(give(&f.grant, 0), "record:epoch.raised record:grant.accepted load:1");
 	setup();
 	bring_up();
 	view = tunnel_at(f.machine, 0);
@@ -304,7 +304,7 @@ TEST(shared_child_outlives_one_of_its_grants)
 	second.port = 11112;
 	second.number = 4712;
 	second.id.text[25] = '2';
-	CHECK_TEXT(give(&second, 2), "load:1 record:grant.accepted");
+	CHECK_TEXT(give(&second, 2), "record:grant.accepted load:1");
 	tunnel_loaded(f.machine, 3, true, "", at(2), &f.actions);
 	/* The SA is there: it opens at once. */
 	CHECK_TEXT(take(), "report:armed record:connection.armed record:connection.opening open");

@@ -109,7 +109,8 @@ TEST(messages_arrive_whole_and_may_end_their_channel)
 	CHECK(frame_send(fds[1], 2, 6, NULL, 0) == 0);
 	CHECK(frame_send(fds[1], 99, 6, "x", 1) == 0);
 	CHECK(loop_run(talk.loop) == 0);
-	CHECK(talk.messages == 3 && talk.bytes == sizeof(big) + 1 && talk.closed == 0 && !talk.channel);
+	CHECK(talk.messages == 3 && talk.bytes == sizeof(big) + 1 && talk.closed == 0 &&
+	        !talk.channel);
 	close(fds[1]);
 	loop_free(talk.loop);
 }
@@ -180,8 +181,9 @@ TEST(processes_get_their_descriptors_and_end)
 
 	CHECK(loop_new(&ending.loop) == 0 && pipe(fds) == 0);
 	CHECK(process_start(ending.loop,
-		      &(struct process_plan){ .name = "t", .argv = argv, .fds = { fds[1] }, .fd_count = 1 },
-		      ended, &ending, &process) == 0);
+	              &(struct process_plan){
+	                      .name = "t", .argv = argv, .fds = { fds[1] }, .fd_count = 1 },
+	              ended, &ending, &process) == 0);
 	CHECK(loop_run(ending.loop) == 0);
 	CHECK(WIFEXITED(ending.status) && WEXITSTATUS(ending.status) == 5);
 	CHECK(read(fds[0], text, 7) == 6);
@@ -200,7 +202,7 @@ TEST(stopping_is_asked_for)
 
 	CHECK(loop_new(&ending.loop) == 0);
 	CHECK(process_start(ending.loop, &(struct process_plan){ .name = "t", .argv = argv }, ended,
-		      &ending, &process) == 0);
+	              &ending, &process) == 0);
 	process_stop(process);
 	CHECK(loop_run(ending.loop) == 0);
 	CHECK(WIFSIGNALED(ending.status) && WTERMSIG(ending.status) == SIGTERM);
