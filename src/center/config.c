@@ -53,7 +53,7 @@ const struct config_key center_config_keys[] = {
 	{ "trust", "ocsp-certificate", CONFIG_PATH, AT(ocsp_certificate), NULL, false, 0, 0, "The OCSP responder's certificate; without it OCSP is off." },
 	{ "trust", "require-crl", CONFIG_BOOL, AT(require_crl), "yes", false, 0, 0, "Refuse certificates whose revocation list is missing or stale." },
 
-	{ "certificates", "life", CONFIG_DURATION, AT(certificate_sec), "90d", false, 300, DAYS(366), "How long a service certificate is valid." },
+	{ "certificates", "life", CONFIG_DURATION, AT(certificate_sec), "90d", false, 30, DAYS(366), "How long a service certificate is valid." },
 	{ "certificates", "crl-life", CONFIG_DURATION, AT(crl_sec), "1d", false, 60, CRL_SEC_MAX, "How long a revocation list is valid; a new one comes at half of it." },
 	{ "certificates", "ocsp-life", CONFIG_DURATION, AT(ocsp_sec), "1h", false, 60, OCSP_SEC_MAX, "How long an OCSP answer is valid." },
 	{ "certificates", "crl-url", CONFIG_TEXT, AT(crl_url), NULL, false, 0, 0, "Address of the revocation list in certificates, http://…/crl/service.crl." },

@@ -17,6 +17,8 @@
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -207,8 +209,13 @@ static int become_user(const struct agent *agent, struct err *err)
 	if (geteuid() != 0) {
 		return 0;
 	}
+	/* While that is still allowed: nothing that this process may start can have a capability. */
+	for (int capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++) {
+	}
 	if (setgroups(0, NULL) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
-	        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0) {
+	        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0 ||
+	        /* Becoming another user takes back that main's death is ours (prctl(2)). */
+	        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
 		return err_set(
 		        err, 1, "cannot become %s: %s", agent->config->user, strerror(errno));
 	}

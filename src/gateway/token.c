@@ -63,7 +63,7 @@ static int enter_sandbox(const struct gateway_config *config, struct err *err)
 		{ "/dev/bus/usb", SANDBOX_READ | SANDBOX_WRITE }, /* tokens that are plugged in */
 		{ "/run/pcscd", SANDBOX_READ | SANDBOX_WRITE },
 		{ config->run_dir, SANDBOX_READ | SANDBOX_WRITE },
-		{ config->token_config ? config->token_config : "/etc", SANDBOX_READ },
+		{ config->token_config ? config->token_config : "/etc/softhsm", SANDBOX_READ },
 		{ token_dir, SANDBOX_READ | SANDBOX_WRITE },
 		{ 0 },
 	};
