@@ -48,8 +48,8 @@ def csr(key, *extensions, subject="/CN=x"):
 
 
 def key_graft(public, private, path):
-    """Writes a key file that claims the public key of one and has the private number of another: what
-    a clone has that copied everything but the key object."""
+    """Writes a key file that claims the public key of one and has the private number of another:
+    what a clone has that copied everything but the key object."""
     def numbers(key):
         text = openssl("pkey", "-in", key, "-noout", "-text").decode()
         parts = {}
@@ -62,8 +62,8 @@ def key_graft(public, private, path):
         return {name: bytes.fromhex("".join(lines)) for name, lines in parts.items()}
     number, point = numbers(private)["priv"], numbers(public)["pub"]
     number = number.lstrip(b"\0").rjust(32, b"\0")
-    body = (b"\x02\x01\x01" + b"\x04\x20" + number + b"\xa0\x0a" + bytes.fromhex("06082a8648ce3d030107")
-        + b"\xa1\x44\x03\x42\x00" + point)
+    body = (b"\x02\x01\x01" + b"\x04\x20" + number + b"\xa0\x0a" + bytes.fromhex(
+        "06082a8648ce3d030107") + b"\xa1\x44\x03\x42\x00" + point)
     text = base64.encodebytes(b"\x30" + bytes((len(body),)) + body).decode()
     path.write_text(f"-----BEGIN EC PRIVATE KEY-----\n{text}-----END EC PRIVATE KEY-----\n")
     return path
@@ -117,8 +117,8 @@ class Foreign:
         """The maker's word about this box."""
         self.path("device.csr").write_bytes(csr(self.device_key))
         out = self.path("device.jws")
-        self.pki.run("maker", "information", "--maker", maker, "--model", "SG-X", "--serial", serial,
-            "--device", self.path("device.csr"), "--out", out, store=store, token=key)
+        self.pki.run("maker", "information", "--maker", maker, "--model", "SG-X", "--serial",
+            serial, "--device", self.path("device.csr"), "--out", out, store=store, token=key)
         self.information = out.read_text().strip()
         return self.information
 
@@ -154,8 +154,8 @@ class Foreign:
         if information is not None:
             fields["Sekisho-Device-Information"] = information
         body = base64.encodebytes(request or self.request())
-        return call(self.world, self.node, ENROL_PORT, "POST", f"/.well-known/est/{label}/{what}", body,
-            fields, self.pki.file("root.pem"), None if anonymous else pair or self.pair(tier))
+        return call(self.world, self.node, ENROL_PORT, "POST", f"/.well-known/est/{label}/{what}",
+            body, fields, self.pki.file("root.pem"), None if anonymous else pair or self.pair(tier))
 
     def request(self):
         """The same request each time: asking again is not asking anew."""
@@ -190,4 +190,5 @@ class Foreign:
 
 def serial(pem):
     """The certificate's serial number as it is written everywhere: lower-case hex."""
-    return openssl("x509", "-in", pem, "-noout", "-serial").decode().strip().partition("=")[2].lower()
+    text = openssl("x509", "-in", pem, "-noout", "-serial").decode()
+    return text.strip().partition("=")[2].lower()

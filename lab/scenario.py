@@ -17,8 +17,8 @@ def needs(*tools):
 
 
 def scenario(run, reason=None, start=True, **settings):
-    """Opens a stage and runs the cases; the reason to skip, if there is one, counts as skipped. When
-    a case failed, the ends of the programs' logs are noted."""
+    """Opens a stage and runs the cases; the reason to skip, if there is one, counts as skipped.
+    When a case failed, the ends of the programs' logs are noted."""
     with Tap() as tap:
         tap.require("the scenario", reason or needs())
         with Stage(**settings) as stage:
@@ -53,8 +53,8 @@ def is_tunnel(packet):
 
 
 def is_inner(packet):
-    """A packet of the inside in the clear: private or service addresses. Nobody behind a gateway has
-    any other."""
+    """A packet of the inside in the clear: private or service addresses. Nobody behind a gateway
+    has any other."""
     return any(address.startswith(("10.", "192.168.")) or (address.startswith("100.")
         and 64 <= int(address.split(".")[1]) < 128)
         for address in (packet.source, packet.destination))

@@ -71,8 +71,8 @@ class TokenStore:
             "--id", identifier], SEKISHO_LAB_PIN=token.pin)
 
     def delete(self, token, kind, identifier):
-        """Takes an object ("privkey", "pubkey", "cert") out of the token, as a thief who got only some
-        of the files would have it."""
+        """Takes an object ("privkey", "pubkey", "cert") out of the token, as a thief who got only
+        some of the files would have it."""
         self._run(["pkcs11-tool", "--module", MODULE, "--login", "--pin", "env:SEKISHO_LAB_PIN",
             "--token-label", token.label, "--delete-object", "--type", kind, "--id", identifier],
             SEKISHO_LAB_PIN=token.pin)

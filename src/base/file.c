@@ -142,7 +142,8 @@ int directory_make(const char *path, unsigned mode, struct err *err)
 			continue;
 		}
 		*at = '\0';
-		if (mkdir(copy, mode) < 0 && errno != EEXIST) {
+		/* The mode is the caller's, not that of whoever's umask we run with. */
+		if (mkdir(copy, mode) == 0 ? chmod(copy, mode) < 0 : errno != EEXIST) {
 			return err_set(err, -errno, "cannot make the directory %s: %s", copy,
 			        strerror(errno));
 		}

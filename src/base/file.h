@@ -15,7 +15,7 @@ int file_replace(
  * `out_bytes` - 1, or readable by others than its owner and group. */
 int file_read_secret(const char *path, char *out, size_t out_bytes, struct err *err) must_use;
 
-/* Makes a directory and its parents where they are missing. */
+/* Makes a directory and its parents, with this mode, where they are missing. */
 int directory_make(const char *path, unsigned mode, struct err *err) must_use;
 
 /* Free bytes on the file system of `path`, or 0 if that cannot be told. */

@@ -32,8 +32,8 @@ struct sandbox {
 	        *calls; /* sets of system call names, ended by NULL; NULL: no filter */
 	const struct sandbox_path *paths; /* ended by path NULL; NULL: no Landlock */
 	uint64_t capabilities;            /* bits (1 << CAP_…) that stay, usually 0 */
-	const int *families; /* what socket() may be asked for (AF_…), ended by 0; NULL: anything, where
-	                        `calls` has socket() */
+	const int *families; /* what socket() may be asked for (AF_…), ended by 0; NULL: anything,
+	                        where `calls` has socket() */
 };
 
 /* The sets, each a list of names ended by NULL. What the C library needs to run at all: memory,

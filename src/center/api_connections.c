@@ -180,8 +180,8 @@ void connections_explain(struct exchange *exchange)
 	answer_json(exchange, 200,
 	        json_pack("{ss so sI si}", "verdict",
 	                decision.verdict == VERDICT_PERMIT ? "permit" : "deny", "layers",
-	                live_layers(&decision, &request.policy), "duration_sec", (json_int_t)decision.duration_sec,
-	                "lease_sec", (int)decision.lease_sec));
+	                live_layers(&decision, &request.policy), "duration_sec",
+	                (json_int_t)decision.duration_sec, "lease_sec", (int)decision.lease_sec));
 }
 
 static json_t *print_stored(const struct store_connection *stored)

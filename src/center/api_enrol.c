@@ -67,7 +67,8 @@ static int identify(struct exchange *exchange, unsigned kinds)
 	}
 	center->actor_type = "gateway";
 	center->actor_name = exchange->gateway->name;
-	/* Whose maker is not accredited now gets nothing more (A2); its issuers were checked above. */
+	/* Whose maker is not accredited now gets nothing more (A2); its issuers were checked above.
+	 */
 	if (!trust_maker(center, exchange->gateway->maker, clock_wall_usec())) {
 		answer_problem(exchange, 403, "the maker \"%s\" is not accredited now",
 		        exchange->gateway->maker);

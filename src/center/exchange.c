@@ -154,7 +154,7 @@ void answer_problem(struct exchange *exchange, int status, const char *format, .
 }
 
 void answer_denied(struct exchange *exchange, const struct decision *decision,
-	const struct policy_request *request)
+        const struct policy_request *request)
 {
 	AUTO_BUF struct buf detail = BUF(ERR_TEXT_BYTES_MAX);
 	enum policy_layer denied_by = decision_denied_by(decision);

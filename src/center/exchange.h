@@ -45,7 +45,7 @@ void answer_problem(struct exchange *exchange, int status, const char *format, .
         printf_like(3, 4);
 /* The same with the layers of a decision. */
 void answer_denied(struct exchange *exchange, const struct decision *decision,
-	const struct policy_request *request);
+        const struct policy_request *request);
 /* Turns the exchange into the gateway's stream. */
 void answer_stream(struct exchange *exchange);
 

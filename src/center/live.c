@@ -430,7 +430,7 @@ json_t *live_print(const struct connection_row *row)
 }
 
 static json_t *sentence(const struct decision *decision, enum policy_layer layer,
-	const struct policy_request *request, enum policy_language language)
+        const struct policy_request *request, enum policy_language language)
 {
 	AUTO_BUF struct buf text = BUF(ERR_TEXT_BYTES_MAX);
 
@@ -445,12 +445,17 @@ json_t *live_layers(const struct decision *decision, const struct policy_request
 	for (int layer = 0; layer < LAYER_COUNT; layer++) {
 		const struct policy_layer_result *result = &decision->layers[layer];
 
-		json_array_append_new(layers,
-			json_pack("{ss ss ss ss so so}", "layer", policy_layer_name((enum policy_layer)layer),
-				"verdict", result->verdict == VERDICT_PERMIT ? "permit" : "deny", "reason",
-				policy_reason_name(result->reason), "detail", result->detail, "text",
-				sentence(decision, (enum policy_layer)layer, request, LANGUAGE_ENGLISH), "text_ja",
-				sentence(decision, (enum policy_layer)layer, request, LANGUAGE_JAPANESE)));
+		json_array_append_new(
+		        layers, json_pack("{ss ss ss ss so so}", "layer",
+		                        policy_layer_name((enum policy_layer)layer), "verdict",
+		                        result->verdict == VERDICT_PERMIT ? "permit" : "deny",
+		                        "reason", policy_reason_name(result->reason), "detail",
+		                        result->detail, "text",
+		                        sentence(decision, (enum policy_layer)layer, request,
+		                                LANGUAGE_ENGLISH),
+		                        "text_ja",
+		                        sentence(decision, (enum policy_layer)layer, request,
+		                                LANGUAGE_JAPANESE)));
 	}
 	return layers;
 }

@@ -31,7 +31,8 @@
 #include "wire/json.h"
 
 #define PRIV_RETRY_MSEC 50
-#define STOP_MSEC 1000 /* for the last reports */
+#define STOP_READ_MSEC 20 /* for what priv said last */
+#define STOP_MSEC 1000    /* for the last reports */
 #define PIN_BYTES_MAX 256
 
 static const char *const state_names[] = { "no-token", "no-device-certificate", "enrolling",
@@ -262,10 +263,10 @@ static void on_signal(void *context, int signal)
 {
 	struct agent *agent = context;
 
-	/* The end of connections that priv shut a moment ago is still to be told to the center. */
-	if (signal == SIGTERM && !agent->stopping && agent_reports_wait(agent)) {
-		agent->stopping = true;
-		loop_timer_set(agent->stop_timer, STOP_MSEC);
+	/* The end of connections that priv shut a moment ago is still to be told to the center. What it
+	 * said of them may not have been read yet. */
+	if (signal == SIGTERM) {
+		loop_timer_set(agent->stop_timer, STOP_READ_MSEC);
 		return;
 	}
 	loop_stop(agent->loop, GATEWAY_EXIT_RESTART);
@@ -274,6 +275,12 @@ static void on_signal(void *context, int signal)
 static void on_stop_timer(void *context)
 {
 	struct agent *agent = context;
+
+	if (!agent->stopping && agent_reports_wait(agent)) {
+		agent->stopping = true;
+		loop_timer_set(agent->stop_timer, STOP_MSEC);
+		return;
+	}
 
 	loop_stop(agent->loop, GATEWAY_EXIT_RESTART);
 }

@@ -54,6 +54,7 @@ struct agent {
 	struct loop_timer *connect_timer;
 	int64_t back_off_msec;
 	int64_t opened_usec;  /* when the stream was opened */
+	int64_t called_usec;  /* when a report or the journal was sent last */
 	bool stopping;        /* ends as soon as the last reports are out */
 	bool link_said; /* the journal knows that the link is up */
 

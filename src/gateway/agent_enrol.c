@@ -7,9 +7,9 @@
  *     past two thirds of life    EST simplereenroll with tier 2; the link stays as it is meanwhile
  *     expired                    the link is ended, and simpleenroll again
  *
- * Keys are made in the token, one for each provider (B1, B5). Of several certificates for our provider
- * the one that ends last counts; the others are deleted once the link is up with it, so that a power
- * cut at any point leaves one that works.
+ * Keys are made in the token, one for each provider (B1, B5). Of several certificates for our
+ * provider the one that ends last counts; the others are deleted once the link is up with it, so
+ * that a power cut at any point leaves one that works.
  */
 #include "gateway/agent.h"
 
@@ -32,7 +32,7 @@
 #define LOOK_MSEC_MAX (60 * 1000)
 
 static int client_tls(struct agent *agent, struct token_key *key, const struct cert *cert,
-	struct ssl_ctx_st **ret_tls, struct err *err)
+        struct ssl_ctx_st **ret_tls, struct err *err)
 {
 	const struct cert *chain[] = { cert };
 	struct tls_identity identity = { .key = key, .chain = chain, .chain_count = 1 };
@@ -40,7 +40,8 @@ static int client_tls(struct agent *agent, struct token_key *key, const struct c
 	if (tls_context_client(&identity, agent->verifier, ret_tls, err) != 0) {
 		return 1;
 	}
-	if (tls_policy_apply(*ret_tls, &(struct tls_policy){ .peer = TLS_PEER_REQUIRED }, err) != 0) {
+	if (tls_policy_apply(*ret_tls, &(struct tls_policy){ .peer = TLS_PEER_REQUIRED }, err) !=
+	        0) {
 		tls_context_free(*ret_tls);
 		*ret_tls = NULL;
 		return 1;
@@ -54,7 +55,7 @@ static void try_later(struct agent *agent, int64_t after_msec)
 }
 
 static int read_pair(struct agent *agent, uint8_t id, struct token_key **ret_key,
-	struct cert **ret_cert, struct err *err)
+        struct cert **ret_cert, struct err *err)
 {
 	AUTO_BUF struct buf der = BUF(CERT_DER_BYTES_MAX);
 	int r = token_certificate_get(agent->token, id, &der, err);
@@ -78,7 +79,7 @@ static bool is_newer(const struct cert *cert, const struct cert *than)
 /* Looks at one slot with a certificate. The pair in use stays the same object as long as it is the
  * newest: the TLS context uses its key. */
 static int look_at(struct agent *agent, uint8_t id, struct token_key **key, struct cert **cert,
-	uint8_t *ret_id, struct err *err)
+        uint8_t *ret_id, struct err *err)
 {
 	AUTO(cert) struct cert *one = NULL;
 	AUTO(token_key) struct token_key *one_key = NULL;
@@ -117,7 +118,7 @@ static int find_service(struct agent *agent, struct err *err)
 		uint8_t at = slots[i].id[0];
 
 		if (slots[i].id_bytes != 1 || at < TOKEN_ID_SERVICE_FIRST || !slots[i].has_key ||
-			strcmp(slots[i].label, agent->config->provider) != 0) {
+		        strcmp(slots[i].label, agent->config->provider) != 0) {
 			continue;
 		}
 		if (slots[i].has_certificate) {
@@ -132,7 +133,7 @@ static int find_service(struct agent *agent, struct err *err)
 		return r;
 	}
 	if (!cert || !agent->service || id != agent->service_id ||
-		!key_hash_equal(cert_fingerprint(cert), cert_fingerprint(agent->service))) {
+	        !key_hash_equal(cert_fingerprint(cert), cert_fingerprint(agent->service))) {
 		/* Nothing may use the old key any more. */
 		agent_link_stop(agent);
 		tls_context_free(agent->tls);
@@ -155,7 +156,7 @@ static void delete_old(struct agent *agent)
 	for (size_t i = 0; i < agent->old_count; i++) {
 		if (token_delete(agent->token, agent->old_ids[i], &err) != 0) {
 			log_warning("the old service key %02x could not be deleted: %s",
-				agent->old_ids[i], err.text);
+			        agent->old_ids[i], err.text);
 		} else {
 			log_info("the old service key %02x is deleted", agent->old_ids[i]);
 		}
@@ -183,11 +184,11 @@ static int make_key(struct agent *agent, struct err *err)
 		return r;
 	}
 	return token_key_generate(agent->token, TOKEN_KEY_EC_P256, agent->new_id,
-		agent->config->provider, &agent->new_key, err);
+	        agent->config->provider, &agent->new_key, err);
 }
 
-/* Not by the answer's own word: a certificate that the gateway could not use must not take the place
- * of one that works. */
+/* Not by the answer's own word: a certificate that the gateway could not use must not take the
+ * place of one that works. */
 static int judge(const struct agent *agent, const struct cert *cert, struct err *err)
 {
 	char gateway[NAME_BYTES_MAX + 1], provider[NAME_BYTES_MAX + 1];
@@ -197,10 +198,11 @@ static int judge(const struct agent *agent, const struct cert *cert, struct err 
 		return 1;
 	}
 	if (cert_identity(cert, gateway, provider) != 0 ||
-		strcmp(provider, agent->config->provider) != 0) {
+	        strcmp(provider, agent->config->provider) != 0) {
 		return err_set(err, 1, "it is not for the provider %s", agent->config->provider);
 	}
-	if (agent->service && strcmp(cert_dns_name(cert, 0), cert_dns_name(agent->service, 0)) != 0) {
+	if (agent->service &&
+	        strcmp(cert_dns_name(cert, 0), cert_dns_name(agent->service, 0)) != 0) {
 		return err_set(err, 1, "it makes this gateway %s", cert_dns_name(cert, 0));
 	}
 	if (now < cert_not_before_usec(cert) || now >= cert_not_after_usec(cert)) {
@@ -218,9 +220,8 @@ static int install(struct agent *agent, const struct http1_message *answer, stru
 	bool found = false;
 	int r = 1;
 
-	if (!answer->body ||
-		est_certs_parse(answer->body, answer->body_bytes, certs, CERT_CHAIN_COUNT_MAX, &count,
-			err) != 0) {
+	if (!answer->body || est_certs_parse(answer->body, answer->body_bytes, certs,
+	                             CERT_CHAIN_COUNT_MAX, &count, err) != 0) {
 		return 1;
 	}
 	for (size_t i = 0; i < count && !found; i++) {
@@ -233,12 +234,12 @@ static int install(struct agent *agent, const struct http1_message *answer, stru
 		r = judge(agent, certs[i], err);
 		if (r == 0) {
 			der = cert_der(certs[i], &cert_bytes);
-			r = token_certificate_put(agent->token, agent->new_id, agent->config->provider,
-				der, cert_bytes, err);
+			r = token_certificate_put(agent->token, agent->new_id,
+			        agent->config->provider, der, cert_bytes, err);
 		}
 		if (r == 0) {
 			agent_note(agent, "service.certificate-installed", cert_serial(certs[i]),
-				agent->renewing ? "renewed" : "enrolled");
+			        agent->renewing ? "renewed" : "enrolled");
 		}
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -262,14 +263,15 @@ static void take_refusal(struct agent *agent, const struct http1_message *messag
 	char text[ERR_TEXT_BYTES_MAX];
 
 	snprintf(text, sizeof(text), "the center refuses (%d): %.300s", message->status,
-		message->body ? (const char *)message->body : "");
+	        message->body ? (const char *)message->body : "");
 	say(agent, text);
 }
 
 static void on_enrolled(void *context, const struct http_response *response)
 {
 	struct agent *agent = context;
-	const char *retry = response->message ? http1_field(response->message, "Retry-After") : NULL;
+	const char *retry =
+	        response->message ? http1_field(response->message, "Retry-After") : NULL;
 	uint64_t after_sec = 5;
 	struct err err = { 0 };
 
@@ -287,7 +289,8 @@ static void on_enrolled(void *context, const struct http_response *response)
 		agent_note(agent, "enrolment.refused", agent->config->provider, err.text);
 		after_sec = 60;
 	} else if (response->message->status == 202) {
-		say(agent, "the provider has not approved this gateway yet; asking again from time to time");
+		say(agent, "the provider has not approved this gateway yet; asking again from time "
+		           "to time");
 	} else {
 		take_refusal(agent, response->message);
 		after_sec = 30;
@@ -308,7 +311,8 @@ static int find_request(struct agent *agent, struct buf *der, struct err *err)
 	size_t own_bytes, kept_bytes;
 	const uint8_t *own = token_key_spki(agent->new_key, &own_bytes), *spki;
 
-	if (file_read(path, der, NULL) == 0 && csr_parse(der->bytes, der->count, &kept, NULL) == 0) {
+	if (file_read(path, der, NULL) == 0 &&
+	        csr_parse(der->bytes, der->count, &kept, NULL) == 0) {
 		spki = key_spki(csr_key(kept), &kept_bytes);
 		if (kept_bytes == own_bytes && memcmp(spki, own, own_bytes) == 0) {
 			return 0;
@@ -324,15 +328,18 @@ static int find_request(struct agent *agent, struct buf *der, struct err *err)
 static int ask(struct agent *agent, bool renew, struct err *err)
 {
 	AUTO_STRING char *path = mem_format("/.well-known/est/%s/%s", agent->config->provider,
-		renew ? "simplereenroll" : "simpleenroll");
+	        renew ? "simplereenroll" : "simpleenroll");
 	AUTO_BUF struct buf der = BUF(CSR_DER_BYTES_MAX);
 	AUTO_BUF struct buf body = BUF(2 * CSR_DER_BYTES_MAX);
 	AUTO_BUF struct buf information = BUF(AGENT_DEVICE_INFORMATION_BYTES_MAX);
 	struct http_client_options options = { .host = agent->config->center,
 		.port = (uint16_t)agent->config->enrol_port };
-	struct http_client_request request = { .method = "POST", .path = path,
-		.content_type = EST_TYPE_CSR, .deadline_msec = ENROL_DEADLINE_MSEC,
-		.handler = on_enrolled, .context = agent };
+	struct http_client_request request = { .method = "POST",
+		.path = path,
+		.content_type = EST_TYPE_CSR,
+		.deadline_msec = ENROL_DEADLINE_MSEC,
+		.handler = on_enrolled,
+		.context = agent };
 
 	if (make_key(agent, err) != 0 || find_request(agent, &der, err) != 0) {
 		return 1;
@@ -341,17 +348,17 @@ static int ask(struct agent *agent, bool renew, struct err *err)
 	request.body = body.bytes;
 	request.body_bytes = body.count;
 	if (!renew &&
-		token_data_get(agent->token, DEVICE_INFORMATION_LABEL, &information, NULL) == 0) {
-		request.fields[0] =
-			(struct http1_field){ "Sekisho-Device-Information", buf_text(&information) };
+	        token_data_get(agent->token, DEVICE_INFORMATION_LABEL, &information, NULL) == 0) {
+		request.fields[0] = (struct http1_field){ "Sekisho-Device-Information",
+			buf_text(&information) };
 	}
 	agent->enrol = http_client_free(agent->enrol);
 	if (client_tls(agent, renew ? agent->service_key : agent->device_key,
-		    renew ? agent->service : agent->device, &options.tls, err) != 0) {
+	            renew ? agent->service : agent->device, &options.tls, err) != 0) {
 		return 1;
 	}
 	if (http_client_new(agent->loop, &options, &agent->enrol) < 0 ||
-		http_client_request(agent->enrol, &request) != 0) {
+	        http_client_request(agent->enrol, &request) != 0) {
 		tls_context_free(options.tls);
 		return err_set(err, 1, "the request for a certificate cannot be sent");
 	}
@@ -370,7 +377,8 @@ static void tell_identity(struct agent *agent)
 	agent->priv_told = agent_send(agent, MESSAGE_IDENTITY, 0, &payload) == 0;
 }
 
-/* When the certificate is to be looked at next: it is renewed, or ends, in time whatever its life. */
+/* When the certificate is to be looked at next: it is renewed, or ends, in time whatever its life.
+ */
 static int64_t look_msec(const struct agent *agent)
 {
 	int64_t now = clock_wall_usec(), renew = cert_renew_usec(agent->service);
@@ -412,18 +420,20 @@ static void start_enrolment(struct agent *agent, bool renew)
 	}
 	if (!renew && find_device(agent, &err) != 0) {
 		agent_state_set(agent, AGENT_NO_DEVICE,
-			"the token holds no device certificate; the maker has to install it (%s)", err.text);
+		        "the token holds no device certificate; the maker has to install it (%s)",
+		        err.text);
 		try_later(agent, TOKEN_RETRY_MSEC);
 		return;
 	}
 	if (!renew) {
 		agent_state_set(agent, AGENT_ENROLLING, "asking %s for a service certificate",
-			agent->config->center);
+		        agent->config->center);
 	}
 	if (ask(agent, renew, &err) != 0) {
 		log_error("enrolment: %s", err.text);
 		if (!renew) {
-			agent_state_set(agent, AGENT_ENROLLING, "cannot ask for a certificate: %s", err.text);
+			agent_state_set(agent, AGENT_ENROLLING, "cannot ask for a certificate: %s",
+			        err.text);
 		}
 		try_later(agent, TOKEN_RETRY_MSEC);
 	}
@@ -439,8 +449,9 @@ static void token_lost(struct agent *agent, int outcome, const char *text)
 		agent_note(agent, "token.missing", agent->config->token_label, text);
 	}
 	/* The handle remembers a PIN that was refused and makes no second try (B9). */
-	try_later(agent, outcome == TOKEN_PIN_WRONG || outcome == TOKEN_PIN_LOCKED ? LOOK_MSEC_MAX :
-										   TOKEN_RETRY_MSEC);
+	try_later(agent, outcome == TOKEN_PIN_WRONG || outcome == TOKEN_PIN_LOCKED
+	                         ? LOOK_MSEC_MAX
+	                         : TOKEN_RETRY_MSEC);
 }
 
 void agent_token_look(void *context)
@@ -460,7 +471,8 @@ void agent_token_look(void *context)
 	}
 	if (agent->token_said) {
 		agent->token_said = false;
-		agent_note(agent, "token.found", agent->config->token_label, "the token is there again");
+		agent_note(agent, "token.found", agent->config->token_label,
+		        "the token is there again");
 	}
 	if (!agent->service || now >= cert_not_after_usec(agent->service)) {
 		start_enrolment(agent, false);

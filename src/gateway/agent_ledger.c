@@ -1,7 +1,7 @@
 /*
  * Process agent: a witness of the ledger. The newest checkpoint that was checked is kept on disk; a
- * new one must be signed by the provider and extend it, proven by a consistency proof. One that does
- * not is refused and recorded, and kept beside the old one as evidence (A34, I7).
+ * new one must be signed by the provider and extend it, proven by a consistency proof. One that
+ * does not is refused and recorded, and kept beside the old one as evidence (A34, I7).
  */
 #include "gateway/agent.h"
 
@@ -20,8 +20,9 @@
 #define KEPT "checkpoint"
 #define EVIDENCE "checkpoint.refused"
 #define PROOF_DEADLINE_MSEC 10000
-#define REFUSED_USEC (60 * USEC_PER_SEC) /* a hostile center must not fill the journal with them */
-#define ED25519_SPKI_BYTES 44 /* RFC 8410: 12 bytes of header, then the key */
+#define REFUSED_USEC (60 * USEC_PER_SEC) /* a hostile center must not fill the journal with them   \
+	                                  */
+#define ED25519_SPKI_BYTES 44            /* RFC 8410: 12 bytes of header, then the key */
 
 static char *kept_path(const struct agent *agent, const char *name)
 {
@@ -35,8 +36,9 @@ void agent_ledger_open(struct agent *agent)
 	struct checkpoint checkpoint;
 	struct note note;
 
-	if (file_read(path, &text, NULL) != 0 || note_parse(text.bytes, text.count, &note, NULL) != 0 ||
-		checkpoint_parse(&note, &checkpoint, NULL) != 0) {
+	if (file_read(path, &text, NULL) != 0 ||
+	        note_parse(text.bytes, text.count, &note, NULL) != 0 ||
+	        checkpoint_parse(&note, &checkpoint, NULL) != 0) {
 		return;
 	}
 	agent->checkpoint_size = checkpoint.head.size;
@@ -56,7 +58,7 @@ void agent_ledger_trust(struct agent *agent, const char *data, size_t count)
 	const uint8_t *spki = cert_spki(agent->root, &spki_bytes);
 
 	if (key_parse(spki, spki_bytes, &root, NULL) != 0 ||
-		json_parse(data, count, &event, NULL) != 0) {
+	        json_parse(data, count, &event, NULL) != 0) {
 		return;
 	}
 	list = json_object_get(event, "statements");
@@ -66,17 +68,17 @@ void agent_ledger_trust(struct agent *agent, const char *data, size_t count)
 		struct statement *statement;
 
 		if (text && statement_open(text, strlen(text), roots, 1, &statement, NULL) == 0 &&
-			statement_set_take(set, statement) < 0) {
+		        statement_set_take(set, statement) < 0) {
 			return;
 		}
 	}
 	key_count = statement_set_keys(set, STATEMENT_PROVIDER, agent->config->provider,
-		STATEMENT_USE_CHECKPOINT, clock_wall_usec(), keys);
+	        STATEMENT_USE_CHECKPOINT, clock_wall_usec(), keys);
 	for (size_t i = 0; i < key_count; i++) {
 		spki = key_spki(keys[i], &spki_bytes);
 		if (spki_bytes == ED25519_SPKI_BYTES) {
 			buf_add(&lines, spki + ED25519_SPKI_BYTES - NOTE_PUBLIC_KEY_BYTES,
-				NOTE_PUBLIC_KEY_BYTES);
+			        NOTE_PUBLIC_KEY_BYTES);
 		}
 	}
 	free(agent->verifier_keys);
@@ -86,23 +88,23 @@ void agent_ledger_trust(struct agent *agent, const char *data, size_t count)
 
 /* Outcome 1: not signed by the provider. */
 static int open_checkpoint(
-	const struct agent *agent, const char *text, struct checkpoint *ret, struct err *err)
+        const struct agent *agent, const char *text, struct checkpoint *ret, struct err *err)
 {
 	struct checkpoint shown;
 	struct note_key key;
 	struct note note;
 
 	if (note_parse(text, strlen(text), &note, err) != 0 ||
-		checkpoint_parse(&note, &shown, err) != 0) {
+	        checkpoint_parse(&note, &shown, err) != 0) {
 		return 1;
 	}
 	err_set(err, 1, "the provider's accreditation names no checkpoint key");
 	for (size_t i = 0; i < agent->verifier_key_count; i++) {
 		const uint8_t *bytes =
-			(const uint8_t *)agent->verifier_keys + i * NOTE_PUBLIC_KEY_BYTES;
+		        (const uint8_t *)agent->verifier_keys + i * NOTE_PUBLIC_KEY_BYTES;
 
 		if (note_key_make(shown.origin, NOTE_SIGNATURE, bytes, &key) == 0 &&
-			checkpoint_open(text, strlen(text), &key, ret, err) == 0) {
+		        checkpoint_open(text, strlen(text), &key, ret, err) == 0) {
 			return 0;
 		}
 	}
@@ -119,9 +121,10 @@ static void refuse(struct agent *agent, const char *text, const char *why)
 	}
 	agent->refused_usec = now;
 
-	log_error("the ledger's checkpoint is refused: %s. It is kept in %s beside the one that was "
-		  "accepted before",
-		why, path);
+	log_error(
+	        "the ledger's checkpoint is refused: %s. It is kept in %s beside the one that was "
+	        "accepted before",
+	        why, path);
 	agent_note(agent, "checkpoint.refused", agent->config->provider, why);
 	if (file_replace(path, text, strlen(text), 0600, NULL) != 0) {
 		log_error("%s cannot be written", path);
@@ -159,7 +162,8 @@ static int parse_proof(const struct http1_message *message, struct merkle_proof 
 		const char *text = json_string_value(json_array_get(list, i));
 		AUTO_BUF struct buf hash = BUF(HASH_BYTES);
 
-		if (!text || base64_parse(text, strlen(text), &hash) != 0 || hash.count != HASH_BYTES) {
+		if (!text || base64_parse(text, strlen(text), &hash) != 0 ||
+		        hash.count != HASH_BYTES) {
 			return 1;
 		}
 		memcpy(proof->hashes[proof->count++].bytes, hash.bytes, HASH_BYTES);
@@ -179,27 +183,31 @@ static void on_proof(void *context, const struct http_response *response)
 		return; /* the next checkpoint tries again */
 	}
 	if (response->message->status != 200) {
-		log_warning("the center gives no proof that its ledger only grew (%d); asked again with the "
-			    "next checkpoint",
-			response->message->status);
+		log_warning("the center gives no proof that its ledger only grew (%d); asked again "
+		            "with the "
+		            "next checkpoint",
+		        response->message->status);
 		return;
 	}
-	/* A center that will not or cannot answer has not shown another history: accusing it needs an
-	 * answer. The checkpoint is not accepted either. */
+	/* A center that will not or cannot answer has not shown another history: accusing it needs
+	 * an answer. The checkpoint is not accepted either. */
 	if (response->message->status == 403 || response->message->status >= 500) {
-		log_warning("the center gives no proof (%d) that the ledger only grew; the checkpoint of "
-			    "%llu records stays the newest accepted",
-			response->message->status, (unsigned long long)agent->checkpoint_size);
+		log_warning("the center gives no proof (%d) that the ledger only grew; the "
+		            "checkpoint of "
+		            "%llu records stays the newest accepted",
+		        response->message->status, (unsigned long long)agent->checkpoint_size);
 		return;
 	}
 	if (open_checkpoint(agent, agent->checkpoint, &first, &err) != 0 ||
-		open_checkpoint(agent, text, &second, &err) != 0) {
+	        open_checkpoint(agent, text, &second, &err) != 0) {
 		refuse(agent, text, err.text);
 		return;
 	}
 	if (parse_proof(response->message, &proof) != 0 ||
-		!merkle_check_consistency(&first.head, &second.head, &proof)) {
-		refuse(agent, text, "it does not extend the one accepted before: records were changed or removed");
+	        !merkle_check_consistency(&first.head, &second.head, &proof)) {
+		refuse(agent, text,
+		        "it does not extend the one accepted before: records were changed or "
+		        "removed");
 		return;
 	}
 	take_over(agent, text, second.head.size);
@@ -208,9 +216,12 @@ static void on_proof(void *context, const struct http_response *response)
 static void ask_proof(struct agent *agent, const char *text, uint64_t size)
 {
 	AUTO_STRING char *path = mem_format("/device/v1/consistency?from=%llu&to=%llu",
-		(unsigned long long)agent->checkpoint_size, (unsigned long long)size);
-	struct http_client_request request = { .method = "GET", .path = path,
-		.deadline_msec = PROOF_DEADLINE_MSEC, .handler = on_proof, .context = agent };
+	        (unsigned long long)agent->checkpoint_size, (unsigned long long)size);
+	struct http_client_request request = { .method = "GET",
+		.path = path,
+		.deadline_msec = PROOF_DEADLINE_MSEC,
+		.handler = on_proof,
+		.context = agent };
 
 	if (agent->checkpoint_next || !agent->calls) {
 		return; /* one at a time; the next checkpoint covers this one */
@@ -229,7 +240,7 @@ void agent_ledger_take(struct agent *agent, const char *data, size_t count)
 	const char *text;
 
 	if (json_parse(data, count, &event, NULL) != 0 ||
-		!(text = json_string_value(json_object_get(event, "note")))) {
+	        !(text = json_string_value(json_object_get(event, "note")))) {
 		return;
 	}
 	if (open_checkpoint(agent, text, &fresh, &err) != 0) {

@@ -67,7 +67,8 @@ static void flush(struct local *local)
 	ssize_t sent;
 
 	while (!local->closed && local->out.count > 0) {
-		sent = send(local->fd, local->out.bytes, local->out.count, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = send(
+		        local->fd, local->out.bytes, local->out.count, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (sent < 0 && errno == EINTR) {
 			continue;
 		}
@@ -81,7 +82,7 @@ static void flush(struct local *local)
 	}
 	if (!local->closed) {
 		loop_watch_events(
-			local->watch, local->out.count > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+		        local->watch, local->out.count > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 	}
 }
 
@@ -111,7 +112,8 @@ static void ask_status(struct local *local)
 	struct buf nothing = BUF(1);
 
 	if (!local->agent->priv) {
-		answer_error(local, "the privileged process is not running; it is started again within seconds");
+		answer_error(local, "the privileged process is not running; it is started again "
+		                    "within seconds");
 		return;
 	}
 	next_tag = next_tag == UINT32_MAX ? 1 : next_tag + 1;
@@ -128,8 +130,8 @@ static json_t *certificate_status(const struct agent *agent)
 		return json_null();
 	}
 	return json_pack("{s:s,s:s,s:s}", "serial", cert_serial(agent->service), "identity",
-		cert_dns_name(agent->service, 0), "not_after",
-		time_print(cert_not_after_usec(agent->service)).text);
+	        cert_dns_name(agent->service, 0), "not_after",
+	        time_print(cert_not_after_usec(agent->service)).text);
 }
 
 static struct local *find_asker(struct agent *agent, uint32_t tag)
@@ -163,7 +165,7 @@ void agent_local_status(struct agent *agent, uint32_t tag, const char *text, siz
 	json_object_set_new(status, "center", json_string(agent->config->center));
 	json_object_set_new(status, "certificate", certificate_status(agent));
 	json_object_set_new(
-		status, "checkpoint_size", json_integer((json_int_t)agent->checkpoint_size));
+	        status, "checkpoint_size", json_integer((json_int_t)agent->checkpoint_size));
 	answer(local, status);
 	take_lines(local);
 }
@@ -179,8 +181,9 @@ static void answer_connect(struct local *local, const struct http_response *resp
 		return;
 	}
 	if (!response->message->body ||
-		json_parse(response->message->body, response->message->body_bytes, &object, NULL) != 0 ||
-		!json_is_object(object)) {
+	        json_parse(response->message->body, response->message->body_bytes, &object, NULL) !=
+	                0 ||
+	        !json_is_object(object)) {
 		answer_error(local, "the center's answer cannot be read");
 		return;
 	}
@@ -217,19 +220,20 @@ struct connect {
 };
 
 static const struct json_field connect_fields[] = {
-	{ JSON_FIELD("command", FIELD_STRING, struct connect, command), .required = true, .max = 16 },
+	{ JSON_FIELD("command", FIELD_STRING, struct connect, command), .required = true,
+	        .max = 16 },
 	{ JSON_FIELD("from", FIELD_TEXT, struct connect, from), .required = true, .min = 1,
-		.max = NAME_BYTES_MAX },
+	        .max = NAME_BYTES_MAX },
 	{ JSON_FIELD("to", FIELD_TEXT, struct connect, to), .required = true, .min = 1,
-		.max = HOST_REF_BYTES_MAX },
+	        .max = HOST_REF_BYTES_MAX },
 	{ JSON_FIELD("class", FIELD_TEXT, struct connect, class), .required = true, .min = 1,
-		.max = NAME_BYTES_MAX },
+	        .max = NAME_BYTES_MAX },
 	{ JSON_FIELD("protocol", FIELD_TEXT, struct connect, protocol), .required = true, .min = 1,
-		.max = 7 },
+	        .max = 7 },
 	{ JSON_FIELD("port", FIELD_COUNT, struct connect, port), .max = 65535 },
 	{ JSON_FIELD("duration", FIELD_TEXT, struct connect, duration), .min = 1, .max = 15 },
 	{ JSON_FIELD("person", FIELD_TEXT, struct connect, person), .required = true, .min = 1,
-		.max = PERSON_BYTES_MAX },
+	        .max = PERSON_BYTES_MAX },
 	{ 0 },
 };
 
@@ -237,9 +241,12 @@ static void ask_connect(struct local *local, const json_t *line)
 {
 	struct agent *agent = local->agent;
 	struct connect connect = { 0 };
-	struct http_client_request request = { .method = "POST", .path = "/device/v1/connections",
-		.content_type = "application/json", .deadline_msec = REQUEST_DEADLINE_MSEC,
-		.handler = on_answered, .context = local };
+	struct http_client_request request = { .method = "POST",
+		.path = "/device/v1/connections",
+		.content_type = "application/json",
+		.deadline_msec = REQUEST_DEADLINE_MSEC,
+		.handler = on_answered,
+		.context = local };
 	AUTO_BUF struct buf body = BUF(LINE_BYTES_MAX);
 	AUTO_JSON json_t *object = NULL;
 	struct err err = { 0 };
@@ -257,9 +264,9 @@ static void ask_connect(struct local *local, const json_t *line)
 		answer_error(local, agent->state_text);
 		return;
 	}
-	object = json_pack("{s:s,s:s,s:s,s:s,s:I,s:s}", "from", connect.from, "to", connect.to, "class",
-		connect.class, "protocol", connect.protocol, "port", (json_int_t)connect.port, "person",
-		connect.person);
+	object = json_pack("{s:s,s:s,s:s,s:s,s:I,s:s}", "from", connect.from, "to", connect.to,
+	        "class", connect.class, "protocol", connect.protocol, "port",
+	        (json_int_t)connect.port, "person", connect.person);
 	if (sec > 0) {
 		json_object_set_new(object, "duration_sec", json_integer(sec));
 	}
@@ -280,7 +287,8 @@ static void cut(struct local *local, const json_t *line, bool one)
 	const char *id = json_string_value(json_object_get(line, "id"));
 
 	if (one && !id) {
-		answer_error(local, "id: is missing (which connection; `sekisho gateway status` lists them)");
+		answer_error(local,
+		        "id: is missing (which connection; `sekisho gateway status` lists them)");
 		return;
 	}
 	if (id && !id_valid(id)) {
@@ -288,11 +296,12 @@ static void cut(struct local *local, const json_t *line, bool one)
 		return;
 	}
 	if (!local->agent->priv) {
-		answer_error(local, "the privileged process is not running; leases run out by themselves");
+		answer_error(local,
+		        "the privileged process is not running; leases run out by themselves");
 		return;
 	}
 	if (agent_cut(local->agent, id ? id : "",
-			one ? "ended at the gateway" : "cut at the gateway") != 0) {
+	            one ? "ended at the gateway" : "cut at the gateway") != 0) {
 		answer_error(local, "the privileged process does not listen now: try again");
 		return;
 	}
@@ -330,8 +339,7 @@ static void take_lines(struct local *local)
 	const uint8_t *end;
 
 	while (!local->closed && !local->waiting && local->tag == 0 && local->out.count == 0 &&
-		local->in.count > 0 &&
-	        (end = memchr(local->in.bytes, '\n', local->in.count))) {
+	        local->in.count > 0 && (end = memchr(local->in.bytes, '\n', local->in.count))) {
 		size_t count = (size_t)(end - local->in.bytes);
 
 		take_line(local, (const char *)local->in.bytes, count);
@@ -409,8 +417,11 @@ static void on_connect(void *context, uint32_t events)
 		return;
 	}
 	local = mem_new(1, sizeof(*local));
-	*local = (struct local){ .agent = agent, .next = agent->locals, .fd = fd,
-		.in = BUF(LINE_BYTES_MAX), .out = BUF(MESSAGE_BYTES_MAX) };
+	*local = (struct local){ .agent = agent,
+		.next = agent->locals,
+		.fd = fd,
+		.in = BUF(LINE_BYTES_MAX),
+		.out = BUF(MESSAGE_BYTES_MAX) };
 	if (loop_watch(agent->loop, fd, EPOLLIN, on_local, local, &local->watch) < 0) {
 		close(fd);
 		free(local);
@@ -438,7 +449,7 @@ int agent_local_open(struct agent *agent, struct err *err)
 		return err_set(err, 1, "cannot listen on %s: %s", path, strerror(errno));
 	}
 	return loop_watch(
-		agent->loop, agent->local_fd, EPOLLIN, on_connect, agent, &agent->local_watch);
+	        agent->loop, agent->local_fd, EPOLLIN, on_connect, agent, &agent->local_watch);
 }
 
 void agent_local_close(struct agent *agent)

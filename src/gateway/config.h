@@ -14,7 +14,8 @@ struct gateway_config {
 	uint64_t device_port; /* listener `device` */
 	uint64_t enrol_port;  /* listener `enrol` */
 	char *trust_root;     /* PEM: the accreditor's root certificate, set by hand once */
-	char *site_owner;     /* PEM: the site owner's public key, pinned here and never taken from afar */
+	char *site_owner; /* PEM: the site owner's public key, pinned here and never taken from afar
+	                   */
 
 	char *wan;            /* interface at the access point */
 	char *lan;            /* interface of the site's own network */
@@ -22,15 +23,15 @@ struct gateway_config {
 	char *service_prefix; /* in which every service address lies */
 	char *dataplane;      /* auto, kernel or libipsec */
 
-	char *token_module;   /* PKCS#11 module of the token */
+	char *token_module; /* PKCS#11 module of the token */
 	char *token_label;
 	char *token_pin_file;
-	char *token_config;   /* SOFTHSM2_CONF for the token process, where the module needs one */
+	char *token_config; /* SOFTHSM2_CONF for the token process, where the module needs one */
 
 	char *state_dir;
 	char *run_dir;
-	char *user;           /* the agent runs as this user */
-	char *charon;         /* charon-systemd's path */
+	char *user;   /* the agent runs as this user */
+	char *charon; /* charon-systemd's path */
 
 	int64_t grant_sec_max; /* local ceilings, whatever the center signs (A12) */
 	int64_t lease_sec_max;

@@ -52,19 +52,20 @@ static void make_reserve(struct journal *journal)
 	AUTO_STRING char *path = mem_format("%s/%s", journal->directory, RESERVE_NAME);
 	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
-	journal->has_reserve = fd >= 0 &&
-		fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, JOURNAL_SEGMENT_BYTES) == 0 && fsync(fd) == 0 &&
-		disk_free_bytes(journal->directory) >= DISK_FREE_BYTES_MIN;
+	journal->has_reserve =
+	        fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, JOURNAL_SEGMENT_BYTES) == 0 &&
+	        fsync(fd) == 0 && disk_free_bytes(journal->directory) >= DISK_FREE_BYTES_MIN;
 }
 
 static struct segment *add_segment(struct journal *journal, uint64_t first)
 {
 	if (journal->segment_count == journal->segment_room) {
 		journal->segment_room = journal->segment_room ? 2 * journal->segment_room : 8;
-		journal->segments =
-			mem_resize(journal->segments, journal->segment_room, sizeof(struct segment));
+		journal->segments = mem_resize(
+		        journal->segments, journal->segment_room, sizeof(struct segment));
 	}
-	journal->segments[journal->segment_count] = (struct segment){ .first = first, .last = first - 1 };
+	journal->segments[journal->segment_count] =
+	        (struct segment){ .first = first, .last = first - 1 };
 	return &journal->segments[journal->segment_count++];
 }
 
@@ -100,7 +101,8 @@ static int start_segment(struct journal *journal)
 	return 0;
 }
 
-static int load_file(const struct journal *journal, uint64_t first, struct buf *out, struct err *err)
+static int load_file(
+        const struct journal *journal, uint64_t first, struct buf *out, struct err *err)
 {
 	AUTO_STRING char *path = segment_path(journal, first);
 
@@ -109,11 +111,12 @@ static int load_file(const struct journal *journal, uint64_t first, struct buf *
 
 /* A reader that starts at a segment. `before` is where the chain stands in front of it; for the
  * oldest file that is left that is in its own first link. */
-static struct chain_reader start_reader(const struct journal *journal, const struct segment *segment,
-	const struct buf *file, const struct chain *before)
+static struct chain_reader start_reader(const struct journal *journal,
+        const struct segment *segment, const struct buf *file, const struct chain *before)
 {
-	struct chain_reader reader = { .bytes = file->bytes, .count = file->count,
-		.durable_count = journal->acknowledged };
+	struct chain_reader reader = {
+		.bytes = file->bytes, .count = file->count, .durable_count = journal->acknowledged
+	};
 	struct cursor frame = CURSOR(file->bytes, file->count);
 	const uint8_t *bytes;
 	size_t count;
@@ -140,7 +143,7 @@ static const uint8_t *link_start(const struct chain_link *link)
 
 /* Reads one segment, hands every record on and cuts off a torn tail of the newest one. */
 static int recall_segment(struct journal *journal, size_t index, const struct chain *before,
-	journal_each *recall, void *context, struct err *err)
+        journal_each *recall, void *context, struct err *err)
 {
 	AUTO_BUF struct buf file = BUF(4 * JOURNAL_SEGMENT_BYTES);
 	struct segment *segment = &journal->segments[index];
@@ -157,7 +160,8 @@ static int recall_segment(struct journal *journal, size_t index, const struct ch
 	}
 	reader = start_reader(journal, segment, &file, before);
 	while ((r = chain_read(&reader, &link, err)) == 0) {
-		r = recall(context, &link, link_start(&link), CHAIN_LINK_HEAD_BYTES + link.record_bytes);
+		r = recall(context, &link, link_start(&link),
+		        CHAIN_LINK_HEAD_BYTES + link.record_bytes);
 		if (r != 0) {
 			return r;
 		}
@@ -167,9 +171,10 @@ static int recall_segment(struct journal *journal, size_t index, const struct ch
 	}
 	if (r == CHAIN_DAMAGED || r == CHAIN_BROKEN || (r == CHAIN_TORN && !newest)) {
 		return err_wrap(err, 1,
-			"%s: records are damaged or lost. Nothing is opened with a journal that cannot be "
-			"trusted: keep a copy of %s as evidence, then move it away and start again",
-			path, journal->directory);
+		        "%s: records are damaged or lost. Nothing is opened with a journal that "
+		        "cannot be "
+		        "trusted: keep a copy of %s as evidence, then move it away and start again",
+		        path, journal->directory);
 	}
 	if (r == CHAIN_TORN && truncate(path, (off_t)reader.at) < 0) {
 		return FAULT(-errno);
@@ -194,14 +199,14 @@ static int find_segments(struct journal *journal, struct err *err)
 	const struct dirent *entry;
 
 	if (!directory) {
-		return err_set(
-			err, -errno, "cannot read the directory %s: %s", journal->directory, strerror(errno));
+		return err_set(err, -errno, "cannot read the directory %s: %s", journal->directory,
+		        strerror(errno));
 	}
 	while ((entry = readdir(directory))) {
 		unsigned long long first;
 
-		if (strlen(entry->d_name) == NAME_DIGITS && sscanf(entry->d_name, "%20llu", &first) == 1 &&
-			first > 0) {
+		if (strlen(entry->d_name) == NAME_DIGITS &&
+		        sscanf(entry->d_name, "%20llu", &first) == 1 && first > 0) {
 			add_segment(journal, first);
 		}
 	}
@@ -224,7 +229,7 @@ static void read_acknowledged(struct journal *journal)
 }
 
 int journal_open(const char *directory, journal_each *recall, void *context,
-	struct journal **ret_journal, struct err *err)
+        struct journal **ret_journal, struct err *err)
 {
 	AUTO(journal) struct journal *journal = mem_new(1, sizeof(*journal));
 	int r;
@@ -241,8 +246,8 @@ int journal_open(const char *directory, journal_each *recall, void *context,
 
 		if (i > 0 && journal->segments[i].first != before.count + 1) {
 			return err_set(err, 1, "%s: records %llu to %llu are missing", directory,
-				(unsigned long long)before.count + 1,
-				(unsigned long long)journal->segments[i].first - 1);
+			        (unsigned long long)before.count + 1,
+			        (unsigned long long)journal->segments[i].first - 1);
 		}
 		r = recall_segment(journal, i, i > 0 ? &before : NULL, recall, context, err);
 		if (r != 0) {
@@ -251,7 +256,7 @@ int journal_open(const char *directory, journal_each *recall, void *context,
 	}
 	if (journal->segment_count > 0) {
 		AUTO_STRING char *path =
-			segment_path(journal, journal->segments[journal->segment_count - 1].first);
+		        segment_path(journal, journal->segments[journal->segment_count - 1].first);
 
 		journal->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 		if (journal->fd < 0) {
@@ -338,8 +343,8 @@ uint64_t journal_acknowledged(const struct journal *journal)
 bool journal_full(const struct journal *journal)
 {
 	return !journal->has_reserve ||
-		journal->segment_count >= JOURNAL_BYTES_MAX / JOURNAL_SEGMENT_BYTES ||
-		disk_free_bytes(journal->directory) < DISK_FREE_BYTES_MIN;
+	       journal->segment_count >= JOURNAL_BYTES_MAX / JOURNAL_SEGMENT_BYTES ||
+	       disk_free_bytes(journal->directory) < DISK_FREE_BYTES_MIN;
 }
 
 int journal_reserve(struct journal *journal)
@@ -351,7 +356,7 @@ int journal_reserve(struct journal *journal)
 }
 
 int journal_read(
-	struct journal *journal, uint64_t from, size_t count_max, journal_each *each, void *context)
+        struct journal *journal, uint64_t from, size_t count_max, journal_each *each, void *context)
 {
 	for (size_t i = 0; i < journal->segment_count && count_max > 0; i++) {
 		AUTO_BUF struct buf file = BUF(4 * JOURNAL_SEGMENT_BYTES);
@@ -371,7 +376,8 @@ int journal_read(
 			if (link.seq < from) {
 				continue;
 			}
-			r = each(context, &link, link_start(&link), CHAIN_LINK_HEAD_BYTES + link.record_bytes);
+			r = each(context, &link, link_start(&link),
+			        CHAIN_LINK_HEAD_BYTES + link.record_bytes);
 			if (r != 0) {
 				return r;
 			}
@@ -390,7 +396,7 @@ void journal_acknowledge(struct journal *journal, uint64_t seq, int64_t wall_use
 	}
 	journal->acknowledged = seq;
 	while (gone + 1 < journal->segment_count && journal->segments[gone].last <= seq &&
-		journal->segments[gone].newest_usec + KEEP_USEC < wall_usec) {
+	        journal->segments[gone].newest_usec + KEEP_USEC < wall_usec) {
 		AUTO_STRING char *path = segment_path(journal, journal->segments[gone].first);
 
 		unlink(path);
@@ -399,7 +405,7 @@ void journal_acknowledge(struct journal *journal, uint64_t seq, int64_t wall_use
 	if (gone > 0) {
 		journal->segment_count -= gone;
 		memmove(journal->segments, journal->segments + gone,
-			journal->segment_count * sizeof(struct segment));
+		        journal->segment_count * sizeof(struct segment));
 	}
 	if (gone > 0 || seq - journal->saved >= ACKNOWLEDGE_SAVE_STEP) {
 		AUTO_STRING char *path = mem_format("%s/%s", journal->directory, ACKNOWLEDGED_NAME);

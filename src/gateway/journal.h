@@ -17,19 +17,19 @@ struct journal;
 #define JOURNAL_SEGMENT_BYTES (256 << 10)
 
 /* One record with its number. `link` is what the center is sent: number, hash and record. */
-typedef int journal_each(void *context, const struct chain_link *link, const uint8_t *link_bytes,
-	size_t link_count);
+typedef int journal_each(
+        void *context, const struct chain_link *link, const uint8_t *link_bytes, size_t link_count);
 
 /* Opens the journal in `directory`, cuts off a torn tail, and calls `recall` for every record that
  * is there, oldest first. `recall` answering anything but 0 ends the opening with that result.
  * Outcome 1: records were damaged or lost; err says which, in which file, and what to do. */
 int journal_open(const char *directory, journal_each *recall, void *context,
-	struct journal **ret_journal, struct err *err) must_use;
+        struct journal **ret_journal, struct err *err) must_use;
 struct journal *journal_free(struct journal *journal);
 AUTO_DEFINE(journal)
 
-/* Appends a record and waits until it is on disk. Outcome 1: too long. A fault means that the record
- * may not be there: nothing that depends on it may be done. */
+/* Appends a record and waits until it is on disk. Outcome 1: too long. A fault means that the
+ * record may not be there: nothing that depends on it may be done. */
 int journal_append(struct journal *journal, const void *record, size_t count) must_use;
 
 /* The two halves of it, for records that share one sync. Nothing may depend on what was written
@@ -49,7 +49,7 @@ int journal_reserve(struct journal *journal) must_use;
 
 /* Calls `each` for at most `count_max` records from number `from` on. */
 int journal_read(struct journal *journal, uint64_t from, size_t count_max, journal_each *each,
-	void *context) must_use;
+        void *context) must_use;
 
 /* The center has every record up to `seq`. Deletes what is not needed any more at `wall_usec`. */
 void journal_acknowledge(struct journal *journal, uint64_t seq, int64_t wall_usec);

@@ -2,9 +2,9 @@
  * sekisho-gateway: the router at a site's one access point.
  *
  * Process main starts the others and starts again whichever ends. It reads its configuration and
- * nothing else: no peer, no socket, no message. It stays root, because charon and priv are started so,
- * but keeps of root's rights only what they need and what starting takes (KEPT_CAPABILITIES): it can
- * load no module, trace no process and mount nothing.
+ * nothing else: no peer, no socket, no message. It stays root, because charon and priv are started
+ * so, but keeps of root's rights only what they need and what starting takes (KEPT_CAPABILITIES):
+ * it can load no module, trace no process and mount nothing.
  *
  *     main ─┬─ token         the token, for agent           no capability
  *           ├─ token-charon  the token, for charon          no capability
@@ -39,14 +39,16 @@
 #define STEADY_USEC (10 * USEC_PER_SEC) /* a process that lived this long starts anew at once */
 #define SOCKET_POLL_MSEC 10
 #define WATCH_MSEC 500
+#define CHARON_SETTLE_USEC (150 * USEC_PER_MSEC) /* for its first look at the token */
+#define CHARON_WAIT_USEC (3 * USEC_PER_SEC)      /* then the agent starts without it */
 
 #define BIT(capability) (1ULL << (capability))
-/* priv and charon: the network; charon's sockets. Starting: another user, the sandbox, its directories
- * and sockets. Ending: signals to another user's process. */
+/* priv and charon: the network; charon's sockets. Starting: another user, the sandbox, its
+ * directories and sockets. Ending: signals to another user's process. */
 #define KEPT_CAPABILITIES                                                                          \
 	(BIT(CAP_NET_ADMIN) | BIT(CAP_NET_RAW) | BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_SETUID) |     \
-		BIT(CAP_SETGID) | BIT(CAP_SETPCAP) | BIT(CAP_CHOWN) | BIT(CAP_FOWNER) |            \
-		BIT(CAP_DAC_OVERRIDE) | BIT(CAP_KILL))
+	        BIT(CAP_SETGID) | BIT(CAP_SETPCAP) | BIT(CAP_CHOWN) | BIT(CAP_FOWNER) |            \
+	        BIT(CAP_DAC_OVERRIDE) | BIT(CAP_KILL))
 
 enum child_kind { CHILD_TOKEN, CHILD_TOKEN_CHARON, CHILD_PRIV, CHILD_AGENT, CHILD_COUNT };
 
@@ -69,9 +71,10 @@ struct main {
 	struct child children[CHILD_COUNT];
 	struct process *charon;
 	int64_t charon_started_usec, charon_restart_msec;
-	bool charon_has_token; /* its own p11-kit-remote was seen alive */
+	bool charon_has_token;             /* its own p11-kit-remote was seen alive */
+	int64_t started_usec, remote_usec; /* of the others; when that was seen first, 0: not yet */
 	struct loop_timer *charon_timer, *watch_timer, *ready_timer;
-	bool stopping, started;
+	bool stopping, started, agent_started;
 };
 
 static const char *const child_names[] = { GATEWAY_TOKEN_AGENT, GATEWAY_TOKEN_CHARON, "priv",
@@ -90,8 +93,8 @@ static bool nothing_runs(const struct main *main)
 	return !main->charon;
 }
 
-/* Ending goes from the inside out: priv shuts every connection, agent tells the center of it, then the
- * rest. */
+/* Ending goes from the inside out: priv shuts every connection, agent tells the center of it, then
+ * the rest. */
 static void stop_next(struct main *main)
 {
 	static const enum child_kind order[] = { CHILD_PRIV, CHILD_AGENT };
@@ -192,8 +195,9 @@ static void charon_ended(void *context, struct process *process, int status)
 		stop_next(main);
 		return;
 	}
-	log_warning("charon ended (%s %d); starting it again", WIFSIGNALED(status) ? "signal" : "status",
-		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	log_warning("charon ended (%s %d); starting it again",
+	        WIFSIGNALED(status) ? "signal" : "status",
+	        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	main->charon_restart_msec = next_wait(main->charon_restart_msec, main->charon_started_usec);
 	loop_timer_set(main->charon_timer, main->charon_restart_msec);
 }
@@ -262,6 +266,9 @@ static void watch_charon(void *context)
 	struct main *main = context;
 	bool runs = remote_runs(main);
 
+	if (main->stopping) {
+		return;
+	}
 	if (main->charon && main->charon_has_token && !runs) {
 		log_warning(
 		        "the process that serves charon's token is gone; charon is started again");
@@ -271,6 +278,20 @@ static void watch_charon(void *context)
 		main->charon_has_token = true;
 	}
 	loop_timer_set(main->watch_timer, WATCH_MSEC);
+}
+
+/* SoftHSM reads a token's file when a process begins to use it, and sees no token there while
+ * another process logs in, because that writes the file. charon would never look again, so the
+ * agent, which logs in at once, waits until charon has had its look. */
+static bool agent_may_start(struct main *main)
+{
+	int64_t now = clock_monotonic_usec();
+
+	if (main->remote_usec == 0 && remote_runs(main)) {
+		main->remote_usec = now;
+	}
+	return (main->remote_usec != 0 && now - main->remote_usec >= CHARON_SETTLE_USEC) ||
+	       now - main->started_usec >= CHARON_WAIT_USEC;
 }
 
 /* The others start when both tokens are served. */
@@ -288,11 +309,15 @@ static void start_when_ready(void *context)
 	if (!main->started) {
 		main->started = true;
 		start_charon(main);
+		main->started_usec = clock_monotonic_usec();
 		start_child(&main->children[CHILD_PRIV]);
+	}
+	if (!main->agent_started && agent_may_start(main)) {
+		main->agent_started = true;
 		start_child(&main->children[CHILD_AGENT]);
 	}
 	/* A token process that was started again made a new socket. */
-	loop_timer_set(main->ready_timer, WATCH_MSEC);
+	loop_timer_set(main->ready_timer, main->agent_started ? WATCH_MSEC : SOCKET_POLL_MSEC);
 }
 
 static void on_stop(void *context, int signal)
@@ -332,9 +357,9 @@ static int make_directories(struct main *main, struct err *err)
 static bool same_token(const struct gateway_config *left, const struct gateway_config *right)
 {
 	return text_equal(left->token_module, right->token_module) &&
-		text_equal(left->token_label, right->token_label) &&
-		text_equal(left->token_config, right->token_config) &&
-		text_equal(left->token_pin_file, right->token_pin_file);
+	       text_equal(left->token_label, right->token_label) &&
+	       text_equal(left->token_config, right->token_config) &&
+	       text_equal(left->token_pin_file, right->token_pin_file);
 }
 
 /* The processes read the new file by starting again; leases stay in the kernel meanwhile. */

@@ -2,13 +2,13 @@
  * Process priv: the only one that can open a gateway.
  *
  * It holds CAP_NET_ADMIN for the packet filter, addresses and conntrack, talks to charon over its
- * socket, and writes the journal. It has no network and no key. What comes from agent may be anybody's
- * words (priv_agent.c): a grant opens only by its seal, the pinned owner's policy and the rules of
- * tunnel.c.
+ * socket, and writes the journal. It has no network and no key. What comes from agent may be
+ * anybody's words (priv_agent.c): a grant opens only by its seal, the pinned owner's policy and the
+ * rules of tunnel.c.
  *
  * Sandbox: CAP_NET_ADMIN and nothing else; opens files below its state directory only; executes nft
- * and nothing else; makes unix and netlink sockets and no others, so that it can reach charon and the
- * kernel and nobody beyond. The PIN, the pinned keys and the configuration are read before.
+ * and nothing else; makes unix and netlink sockets and no others, so that it can reach charon and
+ * the kernel and nobody beyond. The PIN, the pinned keys and the configuration are read before.
  */
 #include "gateway/priv.h"
 
@@ -28,14 +28,15 @@
 #include "wire/json.h"
 
 #define RECONCILE_MSEC 5000
-#define JUDGE_USEC (60 * USEC_PER_SEC) /* dates of certificates, lists and statements pass by themselves */
+#define JUDGE_USEC                                                                                 \
+	(60 * USEC_PER_SEC) /* dates of certificates, lists and statements pass by themselves */
 #define CREDENTIALS_USEC (30 * USEC_PER_SEC) /* before charon is told of the token once more */
 #define TABLE "sekisho"
 
 void priv_send(struct priv *priv, uint16_t type, uint32_t tag, const struct buf *payload)
 {
 	if (priv->agent &&
-		channel_send(priv->agent, type, tag, payload->bytes, payload->count) != 0) {
+	        channel_send(priv->agent, type, tag, payload->bytes, payload->count) != 0) {
 		log_warning("agent does not listen: it is dropped");
 		priv->agent = channel_free(priv->agent);
 	}
@@ -67,7 +68,7 @@ bool priv_record_wanted(struct priv *priv, const char *kind)
 }
 
 void priv_note(struct priv *priv, const char *actor, const char *kind, const char *subject,
-	const char *text)
+        const char *text)
 {
 	AUTO_BUF struct buf bytes = BUF(JOURNAL_RECORD_BYTES_MAX);
 	struct record *record;
@@ -95,9 +96,9 @@ static void watch_disk(struct priv *priv)
 		log_error("the disk is nearly full: no new connection is taken on");
 		priv_note(priv, "gateway", "disk.full", "", priv->config->state_dir);
 	} else if (!full && priv->disk_said) {
-		AUTO_STRING char *text = mem_format(
-			"%llu records of what was refused meanwhile were left out",
-			(unsigned long long)priv->unrecorded);
+		AUTO_STRING char *text =
+		        mem_format("%llu records of what was refused meanwhile were left out",
+		                (unsigned long long)priv->unrecorded);
 
 		log_info("the disk has room again; %s", text);
 		priv_note(priv, "gateway", "disk.recovered", "", text);
@@ -136,7 +137,8 @@ static void on_token(void *context, enum charon_outcome outcome, const char *tex
 	}
 	if (priv->token_said) {
 		priv->token_said = false;
-		priv_note(priv, "gateway", "token.found", "charon", "charon uses the key in the token");
+		priv_note(priv, "gateway", "token.found", "charon",
+		        "charon uses the key in the token");
 	}
 	charon_ready(priv);
 }
@@ -155,12 +157,12 @@ void priv_credentials_load(struct priv *priv)
 	const uint8_t *root = cert_der(trust_root(priv->trust), &root_bytes);
 
 	if (!charon_alive(priv->charon) || priv->token_key == 0 || priv->charon_loaded ||
-		priv->charon_loading) {
+	        priv->charon_loading) {
 		return;
 	}
 	snprintf(key_id, sizeof(key_id), "%02x", priv->token_key);
 	if (charon_load_authority(priv->charon, root, root_bytes, on_root, priv) != 0 ||
-		charon_load_token(priv->charon, key_id, priv->pin, -1, on_token, priv) != 0) {
+	        charon_load_token(priv->charon, key_id, priv->pin, -1, on_token, priv) != 0) {
 		log_error("charon's queue is full");
 		return;
 	}
@@ -195,7 +197,7 @@ static void on_charon_event(void *context, enum charon_event_type type, const st
 	}
 	priv->child_events++;
 	tunnel_child(
-		priv->machine, sa->peer, sa->child, type == CHARON_CHILD_UP, clock_now(), &actions);
+	        priv->machine, sa->peer, sa->child, type == CHARON_CHILD_UP, clock_now(), &actions);
 	priv_act(priv, &actions);
 	priv_newest_send(priv);
 }
@@ -226,7 +228,7 @@ static void on_foreign(void *context, enum firewall_change change, const char *p
 
 	log_warning("\"%s\" changed the packet filter; it is put right", process);
 	priv_note(priv, "gateway", "gateway.repaired", process,
-		"the packet filter was changed by another program");
+	        "the packet filter was changed by another program");
 	if (change != FIREWALL_ELEMENTS_CHANGED) {
 		load_filter(priv);
 	}
@@ -267,8 +269,8 @@ static void on_flows_lost(void *context)
 
 /* --- the machine --- */
 
-static int recall_record(void *context, const struct chain_link *link, const uint8_t *link_bytes,
-	size_t link_count)
+static int recall_record(
+        void *context, const struct chain_link *link, const uint8_t *link_bytes, size_t link_count)
 {
 	struct priv *priv = context;
 	struct err err = { 0 };
@@ -280,8 +282,8 @@ static int recall_record(void *context, const struct chain_link *link, const uin
 	return 0;
 }
 
-static int recall_nothing(void *context, const struct chain_link *link, const uint8_t *link_bytes,
-	size_t link_count)
+static int recall_nothing(
+        void *context, const struct chain_link *link, const uint8_t *link_bytes, size_t link_count)
 {
 	return 0;
 }
@@ -292,24 +294,28 @@ void priv_machine_start(struct priv *priv)
 {
 	struct tunnel_actions actions = { 0 };
 	struct tunnel_config config = { .provider = priv->config->provider,
-		.site = trust_site(priv->trust), .gateway = trust_gateway(priv->trust),
+		.site = trust_site(priv->trust),
+		.gateway = trust_gateway(priv->trust),
 		.identity = cert_dns_name(trust_identity(priv->trust), 0),
-		.serial = cert_serial(trust_identity(priv->trust)), .boot = priv->boot,
+		.serial = cert_serial(trust_identity(priv->trust)),
+		.boot = priv->boot,
 		.grant_sec_max = priv->config->grant_sec_max,
 		.trust = trust_for_tunnels(priv->trust) };
 
 	priv->machine = tunnel_machine_new(&config);
 	if (journal_read(priv->journal, 1, SIZE_MAX, recall_record, priv) != 0) {
 		/* Not by itself again: it would find the same. Nothing opens meanwhile. */
-		log_error("the journal in %s/priv/journal cannot be used: keep a copy as evidence, then "
-			  "move it away and start again", priv->config->state_dir);
+		log_error("the journal in %s/priv/journal cannot be used: keep a copy as evidence, "
+		          "then "
+		          "move it away and start again",
+		        priv->config->state_dir);
 		priv->machine = tunnel_machine_free(priv->machine);
 		priv_shut(priv, "gateway", "the journal cannot be used");
 		loop_stop(priv->loop, GATEWAY_EXIT_CONFIG);
 		return;
 	}
 	tunnel_policy_set(priv->machine, trust_provider_policy(priv->trust),
-		trust_site_policy(priv->trust), clock_now(), &actions);
+	        trust_site_policy(priv->trust), clock_now(), &actions);
 	tunnel_charon(priv->machine, priv->charon_loaded, clock_now(), &actions);
 	tunnel_filter(priv->machine, firewall_check(priv->firewall) == 0, clock_now(), &actions);
 	tunnel_start(priv->machine, clock_now(), &actions);
@@ -317,7 +323,8 @@ void priv_machine_start(struct priv *priv)
 	priv_apply_policy(priv);
 	priv_act(priv, &actions);
 	priv_reconcile(priv);
-	log_info("gateway %s of site %s, certificate %s", config.gateway, config.site, config.serial);
+	log_info("gateway %s of site %s, certificate %s", config.gateway, config.site,
+	        config.serial);
 }
 
 static void on_tick(void *context)
@@ -362,25 +369,31 @@ static void on_reconcile(void *context)
 
 static int open_firewall(struct priv *priv, struct err *err)
 {
-	static const struct firewall_handlers handlers = { .foreign = on_foreign, .flow = on_flow,
-		.flows_lost = on_flows_lost };
+	static const struct firewall_handlers handlers = {
+		.foreign = on_foreign, .flow = on_flow, .flows_lost = on_flows_lost
+	};
 	const char *wan[] = { priv->config->wan }, *lan[] = { priv->config->lan };
 	struct firewall_input inputs[GATEWAY_LOCAL_PORTS_MAX];
-	struct firewall_config config = { .table = TABLE, .wan = wan, .wan_count = 1, .lan = lan,
+	struct firewall_config config = { .table = TABLE,
+		.wan = wan,
+		.wan_count = 1,
+		.lan = lan,
 		.lan_count = 1,
-		.tunnel = priv->dataplane == DATAPLANE_KERNEL ? DATAPLANE_TUNNEL_KERNEL :
-								DATAPLANE_TUNNEL_USERSPACE,
+		.tunnel = priv->dataplane == DATAPLANE_KERNEL ? DATAPLANE_TUNNEL_KERNEL
+		                                              : DATAPLANE_TUNNEL_USERSPACE,
 		.kernel_esp = priv->dataplane == DATAPLANE_KERNEL,
 		.service_prefix = gateway_service_prefix(priv->config),
-		.service_prefix_bits = priv->config->services.bits, .inputs = inputs,
+		.service_prefix_bits = priv->config->services.bits,
+		.inputs = inputs,
 		.inputs_count = priv->config->local_port_count };
 
 	for (size_t i = 0; i < config.inputs_count; i++) {
 		inputs[i] = (struct firewall_input){ .interface = priv->config->lan,
-			.protocol = IPPROTO_TCP, .port = priv->config->local_ports[i] };
+			.protocol = IPPROTO_TCP,
+			.port = priv->config->local_ports[i] };
 	}
 	if (firewall_new(priv->loop, &config, &handlers, priv, &priv->firewall, err) != 0 ||
-		firewall_load(priv->firewall, err) != 0) {
+	        firewall_load(priv->firewall, err) != 0) {
 		return 1;
 	}
 	return 0;
@@ -394,11 +407,11 @@ static int open_network(struct priv *priv, struct err *err)
 
 	/* Forwarding is turned on only behind the filter and the blackhole route. */
 	if (address_open(&priv->address, err) != 0 || open_firewall(priv, err) != 0 ||
-		address_bridge_make(priv->address, GATEWAY_BRIDGE, err) != 0 ||
-		address_blackhole_add(priv->address, gateway_service_prefix(priv->config),
-			priv->config->services.bits, err) != 0 ||
-		address_settings_apply(err) != 0 ||
-		address_find(priv->address, priv->config->wan, &priv->wan, err) != 0) {
+	        address_bridge_make(priv->address, GATEWAY_BRIDGE, err) != 0 ||
+	        address_blackhole_add(priv->address, gateway_service_prefix(priv->config),
+	                priv->config->services.bits, err) != 0 ||
+	        address_settings_apply(err) != 0 ||
+	        address_find(priv->address, priv->config->wan, &priv->wan, err) != 0) {
 		return 1;
 	}
 	if (charon_new(priv->loop, socket_path, &handlers, priv, &priv->charon) < 0) {
@@ -423,13 +436,16 @@ static int open_all(struct priv *priv, struct err *err)
 	AUTO_STRING char *state = gateway_state_path(priv->config, "priv");
 	AUTO_STRING char *journal = gateway_state_path(priv->config, "priv/journal");
 	struct trust_config trust = { .provider = priv->config->provider,
-		.root_path = priv->config->trust_root, .owner_path = priv->config->site_owner,
-		.state_dir = state, .service_prefix = priv->config->services };
+		.root_path = priv->config->trust_root,
+		.owner_path = priv->config->site_owner,
+		.state_dir = state,
+		.service_prefix = priv->config->services };
 
 	if (read_boot(priv, err) != 0 ||
-		file_read_secret(priv->config->token_pin_file, priv->pin, sizeof(priv->pin), err) != 0 ||
-		trust_open(&trust, &priv->trust, err) != 0 ||
-		journal_open(journal, recall_nothing, priv, &priv->journal, err) != 0) {
+	        file_read_secret(priv->config->token_pin_file, priv->pin, sizeof(priv->pin), err) !=
+	                0 ||
+	        trust_open(&trust, &priv->trust, err) != 0 ||
+	        journal_open(journal, recall_nothing, priv, &priv->journal, err) != 0) {
 		return GATEWAY_EXIT_CONFIG;
 	}
 	if (open_network(priv, err) != 0 || priv_agent_listen(priv, err) != 0) {
@@ -440,8 +456,8 @@ static int open_all(struct priv *priv, struct err *err)
 }
 
 /* What the listed sets have not, and nft or the reading of it needs. */
-static const char *const own_calls[] = { "memfd_create", "clone", "clone3", "fork", "vfork", "execve",
-	"wait4", "waitid", "kill", "pipe2", "dup2", "pidfd_open", "setpgid", "arch_prctl",
+static const char *const own_calls[] = { "memfd_create", "clone", "clone3", "fork", "vfork",
+	"execve", "wait4", "waitid", "kill", "pipe2", "dup2", "pidfd_open", "setpgid", "arch_prctl",
 	"set_tid_address", "prctl", "close_range", "setpriority", "getrusage", NULL };
 
 static int enter_sandbox(const struct priv *priv, struct err *err)
@@ -463,9 +479,11 @@ static int enter_sandbox(const struct priv *priv, struct err *err)
 		sandbox_calls_sockets, sandbox_calls_network, own_calls, NULL };
 	static const int families[] = { AF_UNIX, AF_NETLINK, 0 };
 
-	return sandbox_enter(&(struct sandbox){ .calls = calls, .paths = paths,
-				     .capabilities = 1ULL << CAP_NET_ADMIN, .families = families },
-		err);
+	return sandbox_enter(&(struct sandbox){ .calls = calls,
+	                             .paths = paths,
+	                             .capabilities = 1ULL << CAP_NET_ADMIN,
+	                             .families = families },
+	        err);
 }
 
 /* Stopping shuts every connection; SIGHUP leaves them to the next process. */
@@ -496,16 +514,17 @@ static void close_all(struct priv *priv)
 
 int gateway_priv_main(const struct gateway_process *process)
 {
-	struct priv priv = { .config = process->config, .dataplane = process->dataplane,
-		.listen_fd = -1 };
+	struct priv priv = {
+		.config = process->config, .dataplane = process->dataplane, .listen_fd = -1
+	};
 	struct err err = { 0 };
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);
 	json_object_seed(0); /* reads /dev/urandom, which the sandbox shuts */
 	if (sandbox_prepare(&err) < 0 || loop_new(&priv.loop) < 0 ||
-		loop_signal(priv.loop, SIGTERM, on_signal, &priv) < 0 ||
-		loop_signal(priv.loop, SIGHUP, on_signal, &priv) < 0) {
+	        loop_signal(priv.loop, SIGTERM, on_signal, &priv) < 0 ||
+	        loop_signal(priv.loop, SIGHUP, on_signal, &priv) < 0) {
 		log_error("cannot start: %s", err.text);
 		return 1;
 	}

@@ -29,8 +29,8 @@ struct priv {
 	uint8_t token_key;              /* id of the service key in the token */
 	bool charon_loaded;             /* the token's key and the issuer are loaded */
 	bool charon_loading;
-	int64_t credentials_usec;       /* when charon was told last */
-	uint64_t child_events;          /* counted: a list of SAs made meanwhile is old */
+	int64_t credentials_usec; /* when charon was told last */
+	uint64_t child_events;    /* counted: a list of SAs made meanwhile is old */
 	struct in_addr wan;
 
 	int listen_fd;
@@ -38,9 +38,9 @@ struct priv {
 	struct channel *agent; /* NULL while there is none */
 	struct loop_timer *tick, *reconcile;
 	bool reconciling, disk_said, token_said;
-	uint64_t unrecorded;  /* refusals that were not recorded for want of room */
-	int64_t grant_usec;   /* when a grant was refused for want of room, and that recorded */
-	int64_t judged_usec;  /* when every connection was judged again */
+	uint64_t unrecorded; /* refusals that were not recorded for want of room */
+	int64_t grant_usec;  /* when a grant was refused for want of room, and that recorded */
+	int64_t judged_usec; /* when every connection was judged again */
 };
 
 /* --- priv.c --------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ void priv_record(struct priv *priv, const void *record, size_t count);
 /* Records something that is not the tunnel machine's: who ("gateway" or "agent"), "kind.verb", a
  * subject, a text. */
 void priv_note(struct priv *priv, const char *actor, const char *kind, const char *subject,
-	const char *text);
+        const char *text);
 /* False while the disk is nearly full for what a peer could repeat without end: refusals, flows and
  * the like are counted then, and the room is kept for what opens and shuts (F07). */
 bool priv_record_wanted(struct priv *priv, const char *kind);

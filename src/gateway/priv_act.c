@@ -198,7 +198,8 @@ static void close_lease(struct priv *priv, const struct nft_lease *lease)
 		return;
 	}
 	log_error("a lease could not be removed (%d): the whole table is removed", r);
-	if (firewall_unload(priv->firewall, &err) != 0 || firewall_load(priv->firewall, &err) != 0) {
+	if (firewall_unload(priv->firewall, &err) != 0 ||
+	        firewall_load(priv->firewall, &err) != 0) {
 		log_error("%s", err.text);
 	}
 	priv_apply_policy(priv); /* the address maps went with it */
@@ -216,7 +217,7 @@ static void ask_charon(struct priv *priv, const struct tunnel_action *action, st
 	} else {
 		pending = pending_new(priv, action->tag);
 		r = charon_initiate(priv->charon, action->peer_name, action->child, INITIATE_MSEC,
-			on_initiated, pending);
+		        on_initiated, pending);
 		if (r != 0) {
 			free(pending);
 			err_set(&err, 1, "charon's queue is full");
@@ -224,7 +225,8 @@ static void ask_charon(struct priv *priv, const struct tunnel_action *action, st
 	}
 	if (r != 0) {
 		log_warning("%s: %s", action->peer_name, err.text);
-		round->results[round->result_count++] = (struct result){ .action = action, .err = err };
+		round->results[round->result_count++] =
+		        (struct result){ .action = action, .err = err };
 	}
 }
 
@@ -247,10 +249,9 @@ static void end_tunnel(struct priv *priv, const struct tunnel_action *action)
 
 static void keep_record(struct priv *priv, const struct tunnel_action *action, struct round *round)
 {
-	int r = priv_record_wanted(priv, action->kind) ?
-		journal_write(priv->journal, action->record.bytes, action->record.count) :
-		0;
-
+	int r = priv_record_wanted(priv, action->kind)
+	                ? journal_write(priv->journal, action->record.bytes, action->record.count)
+	                : 0;
 
 	if (r == 0 && !round->record_next) {
 		r = journal_sync(priv->journal);
@@ -279,7 +280,8 @@ static void do_action(struct priv *priv, const struct tunnel_action *action, str
 		break;
 	case TUNNEL_LEASE_OPEN:
 		r = firewall_lease_set(priv->firewall, &action->lease, 1, action->ttl_msec);
-		round->results[round->result_count++] = (struct result){ .action = action, .ok = r == 0 };
+		round->results[round->result_count++] =
+		        (struct result){ .action = action, .ok = r == 0 };
 		break;
 	case TUNNEL_LEASE_RENEW:
 		r = firewall_lease_set(priv->firewall, &action->lease, 1, action->ttl_msec);
@@ -307,8 +309,7 @@ static void do_action(struct priv *priv, const struct tunnel_action *action, str
 	}
 }
 
-static void tell_result(
-	struct priv *priv, const struct result *result, struct tunnel_actions *next)
+static void tell_result(struct priv *priv, const struct result *result, struct tunnel_actions *next)
 {
 	const struct tunnel_action *action = result->action;
 
@@ -317,12 +318,12 @@ static void tell_result(
 		tunnel_opened(priv->machine, action->id.text, result->ok, clock_now(), next);
 		break;
 	case TUNNEL_PEER_LOAD:
-		tunnel_loaded(
-			priv->machine, action->tag, result->ok, result->err.text, clock_now(), next);
+		tunnel_loaded(priv->machine, action->tag, result->ok, result->err.text, clock_now(),
+		        next);
 		break;
 	default:
-		tunnel_initiated(
-			priv->machine, action->tag, result->ok, result->err.text, clock_now(), next);
+		tunnel_initiated(priv->machine, action->tag, result->ok, result->err.text,
+		        clock_now(), next);
 	}
 }
 
@@ -356,7 +357,8 @@ void priv_act(struct priv *priv, struct tunnel_actions *actions)
 	tunnel_actions_clear(&now);
 	if (priv->machine) {
 		int64_t left = tunnel_next(priv->machine) - clock_monotonic_usec();
-		int64_t msec = left > USEC_PER_SEC ? 1000 : (left + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
+		int64_t msec =
+		        left > USEC_PER_SEC ? 1000 : (left + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
 
 		loop_timer_set(priv->tick, msec > 1 ? msec : 1);
 	}
@@ -381,12 +383,14 @@ static void count_lease(void *context, const struct firewall_lease *lease)
 	++*(size_t *)context;
 }
 
-/* Before the machine is there, what the process before this one opened is known to the kernel only. */
+/* Before the machine is there, what the process before this one opened is known to the kernel only.
+ */
 static void shut_all(struct priv *priv)
 {
 	struct leases leases = { 0 };
 
-	if (firewall_lease_list(priv->firewall, count_lease, &leases.room) != 0 || leases.room == 0) {
+	if (firewall_lease_list(priv->firewall, count_lease, &leases.room) != 0 ||
+	        leases.room == 0) {
 		return;
 	}
 	leases.items = mem_new(leases.room, sizeof(*leases.items));
@@ -397,7 +401,7 @@ static void shut_all(struct priv *priv)
 		close_lease(priv, &leases.items[i]);
 		if (firewall_flows_cut(priv->firewall, leases.items[i].mark) != 0) {
 			log_warning("flows of connection %u could not be removed",
-				leases.items[i].mark);
+			        leases.items[i].mark);
 		}
 	}
 	free(leases.items);
@@ -480,8 +484,8 @@ static void compare(struct found *list, bool children_known)
 	priv_act(priv, &actions);
 }
 
-/* The elements are listed now and not when charon was asked: one that came meanwhile is no stranger.
- * charon's list, though, is as old as the question; an event that came since is newer. */
+/* The elements are listed now and not when charon was asked: one that came meanwhile is no
+ * stranger. charon's list, though, is as old as the question; an event that came since is newer. */
 static void on_listed(void *context, enum charon_outcome outcome, const char *text)
 {
 	struct found *found = context;

@@ -1,8 +1,8 @@
 /*
  * Process priv: what agent says. Agent is on the network: whoever takes it over says anything here,
- * in any order and as often as he likes. So every message is checked by itself, one that is malformed
- * ends the sender, and none of them can do more than a hostile center could, which is nothing that
- * opens; a cut only ever shuts.
+ * in any order and as often as he likes. So every message is checked by itself, one that is
+ * malformed ends the sender, and none of them can do more than a hostile center could, which is
+ * nothing that opens; a cut only ever shuts.
  */
 #include "gateway/priv.h"
 
@@ -61,7 +61,8 @@ static int take_identity(struct priv *priv, struct cursor *cursor)
 	}
 	r = trust_identity_set(priv->trust, der, count, clock_wall_usec(), &err);
 	if (r == TRUST_IDENTITY_OTHER) {
-		log_info("a new service certificate: starting again with it; leases stay in the kernel");
+		log_info("a new service certificate: starting again with it; leases stay in the "
+		         "kernel");
 		loop_stop(priv->loop, GATEWAY_EXIT_RESTART);
 		return 0;
 	}
@@ -85,7 +86,7 @@ static int take_event(struct priv *priv, struct cursor *cursor)
 	AUTO_STRING char *data = NULL;
 
 	if (take_text(cursor, NAME_BYTES_MAX, &name) != 0 ||
-		take_text(cursor, JSON_BYTES_MAX, &data) != 0 || !cursor_done(cursor)) {
+	        take_text(cursor, JSON_BYTES_MAX, &data) != 0 || !cursor_done(cursor)) {
 		return 1;
 	}
 	priv_event(priv, name, data, strlen(data));
@@ -101,9 +102,10 @@ static int take_cut(struct priv *priv, struct cursor *cursor)
 	struct tunnel_actions actions = { 0 };
 
 	/* The center's cuts are events: nobody here speaks in its name. */
-	if (take_text(cursor, ID_BYTES_MAX, &id) != 0 || take_text(cursor, NAME_BYTES_MAX, &by) != 0 ||
-		take_text(cursor, CUT_REASON_BYTES_MAX, &reason) != 0 || !cursor_done(cursor) ||
-		!text_equal(by, "local") || (*id && !id_valid(id))) {
+	if (take_text(cursor, ID_BYTES_MAX, &id) != 0 ||
+	        take_text(cursor, NAME_BYTES_MAX, &by) != 0 ||
+	        take_text(cursor, CUT_REASON_BYTES_MAX, &reason) != 0 || !cursor_done(cursor) ||
+	        !text_equal(by, "local") || (*id && !id_valid(id))) {
 		return 1;
 	}
 	if (*id == '\0' || !priv->machine) {
@@ -121,7 +123,8 @@ static int take_cut(struct priv *priv, struct cursor *cursor)
 static bool is_note_of_agent(const char *kind)
 {
 	static const char *const kinds[] = { "center.found", "center.lost", "checkpoint.refused",
-		"enrolment.refused", "service.certificate-installed", "token.found", "token.missing" };
+		"enrolment.refused", "service.certificate-installed", "token.found",
+		"token.missing" };
 
 	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
 		if (text_equal(kinds[i], kind)) {
@@ -138,9 +141,9 @@ static int take_note(struct priv *priv, struct cursor *cursor)
 	AUTO_STRING char *text = NULL;
 
 	if (take_text(cursor, NAME_BYTES_MAX, &kind) != 0 ||
-		take_text(cursor, IDENTITY_BYTES_MAX, &subject) != 0 ||
-		take_text(cursor, NOTE_TEXT_BYTES_MAX, &text) != 0 || !cursor_done(cursor) ||
-		!is_note_of_agent(kind)) {
+	        take_text(cursor, IDENTITY_BYTES_MAX, &subject) != 0 ||
+	        take_text(cursor, NOTE_TEXT_BYTES_MAX, &text) != 0 || !cursor_done(cursor) ||
+	        !is_note_of_agent(kind)) {
 		return 1;
 	}
 	priv_note(priv, "agent", kind, subject, text);
@@ -152,8 +155,8 @@ struct batch {
 	uint32_t count;
 };
 
-static int add_link(void *context, const struct chain_link *link, const uint8_t *link_bytes,
-	size_t link_count)
+static int add_link(
+        void *context, const struct chain_link *link, const uint8_t *link_bytes, size_t link_count)
 {
 	struct batch *batch = context;
 
@@ -175,7 +178,8 @@ static int take_journal_read(struct priv *priv, struct cursor *cursor)
 		return 1;
 	}
 	if (journal_read(priv->journal, from, JOURNAL_BATCH_COUNT_MAX, add_link, &batch) < 0) {
-		log_error("the journal cannot be read from record %llu on", (unsigned long long)from);
+		log_error(
+		        "the journal cannot be read from record %llu on", (unsigned long long)from);
 		buf_reset(&batch.payload);
 		batch.count = 0; /* agent asks again */
 	}
@@ -204,11 +208,14 @@ static json_t *connection_status(const struct tunnel_view *view)
 	int64_t now = clock_monotonic_usec();
 
 	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:I,s:I}", "id", grant->id.text, "state",
-		tunnel_state_name(view->state), "from", grant->initiator.site, "from_host",
-		grant->initiator.host, "to", grant->responder.site, "to_host", grant->responder.host,
-		"port", (int)grant->port, "person", grant->person, "seconds_left",
-		(json_int_t)((view->grant_end_usec - now) / USEC_PER_SEC), "lease_seconds_left",
-		(json_int_t)(view->lease_end_usec > now ? (view->lease_end_usec - now) / USEC_PER_SEC : 0));
+	        tunnel_state_name(view->state), "from", grant->initiator.site, "from_host",
+	        grant->initiator.host, "to", grant->responder.site, "to_host",
+	        grant->responder.host, "port", (int)grant->port, "person", grant->person,
+	        "seconds_left", (json_int_t)((view->grant_end_usec - now) / USEC_PER_SEC),
+	        "lease_seconds_left",
+	        (json_int_t)(view->lease_end_usec > now
+	                             ? (view->lease_end_usec - now) / USEC_PER_SEC
+	                             : 0));
 }
 
 static json_t *whole_status(struct priv *priv)
@@ -223,13 +230,13 @@ static json_t *whole_status(struct priv *priv)
 		json_array_append_new(connections, connection_status(&view));
 	}
 	return json_pack("{s:o,s:I,s:b,s:b,s:b,s:s,s:I,s:I,s:I,s:b}", "connections", connections,
-		"connection_count", (json_int_t)count, "identity", priv->machine != NULL, "charon",
-		charon_alive(priv->charon) && priv->charon_loaded, "filter",
-		firewall_check(priv->firewall) == 0, "dataplane", dataplane_name(priv->dataplane),
-		"policy_version", (json_int_t)(site ? site_policy_version(site) : 0), "journal_newest",
-		(json_int_t)journal_newest(priv->journal), "journal_acknowledged",
-		(json_int_t)journal_acknowledged(priv->journal), "disk_full",
-		journal_full(priv->journal));
+	        "connection_count", (json_int_t)count, "identity", priv->machine != NULL, "charon",
+	        charon_alive(priv->charon) && priv->charon_loaded, "filter",
+	        firewall_check(priv->firewall) == 0, "dataplane", dataplane_name(priv->dataplane),
+	        "policy_version", (json_int_t)(site ? site_policy_version(site) : 0),
+	        "journal_newest", (json_int_t)journal_newest(priv->journal), "journal_acknowledged",
+	        (json_int_t)journal_acknowledged(priv->journal), "disk_full",
+	        journal_full(priv->journal));
 }
 
 static int answer_status(struct priv *priv, uint32_t tag)
@@ -245,7 +252,7 @@ static int answer_status(struct priv *priv, uint32_t tag)
 }
 
 static int on_message(
-	void *context, uint16_t type, uint32_t tag, const uint8_t *payload, size_t payload_bytes)
+        void *context, uint16_t type, uint32_t tag, const uint8_t *payload, size_t payload_bytes)
 {
 	struct priv *priv = context;
 	struct cursor cursor = CURSOR(payload, payload_bytes);
@@ -290,7 +297,8 @@ static void on_agent_closed(void *context)
 	priv->agent = channel_free(priv->agent);
 }
 
-/* One agent at a time; a new one takes the place of the old. Who may connect is the socket's mode. */
+/* One agent at a time; a new one takes the place of the old. Who may connect is the socket's mode.
+ */
 static void on_connect(void *context, uint32_t events)
 {
 	struct priv *priv = context;
@@ -326,11 +334,12 @@ int priv_agent_listen(struct priv *priv, struct err *err)
 	old = umask(0177);
 	r = priv->listen_fd < 0 ? -1 : bind(priv->listen_fd, (void *)&address, sizeof(address));
 	umask(old);
-	if (r < 0 || chown(path, user->pw_uid, user->pw_gid) < 0 || listen(priv->listen_fd, 4) < 0) {
+	if (r < 0 || chown(path, user->pw_uid, user->pw_gid) < 0 ||
+	        listen(priv->listen_fd, 4) < 0) {
 		return err_set(err, 1, "cannot listen on %s: %s", path, strerror(errno));
 	}
 	return loop_watch(
-		priv->loop, priv->listen_fd, EPOLLIN, on_connect, priv, &priv->listen_watch);
+	        priv->loop, priv->listen_fd, EPOLLIN, on_connect, priv, &priv->listen_watch);
 }
 
 void priv_agent_close(struct priv *priv)

@@ -136,7 +136,7 @@ static bool is_live(const struct priv *priv, const char *id)
 static void report_refused(struct priv *priv, const char *id, const char *reason)
 {
 	AUTO_JSON json_t *report =
-		json_pack("{s:s,s:s,s:s}", "type", "refused", "id", id, "reason", reason);
+	        json_pack("{s:s,s:s,s:s}", "type", "refused", "id", id, "reason", reason);
 	AUTO_BUF struct buf text = BUF(4096);
 	AUTO_BUF struct buf payload = BUF(4096);
 
@@ -158,10 +158,10 @@ static bool disk_refuses(struct priv *priv, const char *sealed)
 	struct record *record;
 
 	if (!journal_full(priv->journal) ||
-		trust.seal_open(trust.context, priv->config->provider, "sekisho-grant", sealed,
-			strlen(sealed), clock_wall_usec(), &payload, NULL) != 0 ||
-		grant_parse(payload.bytes, payload.count, &grant, NULL) != 0 ||
-		is_live(priv, grant.id.text)) {
+	        trust.seal_open(trust.context, priv->config->provider, "sekisho-grant", sealed,
+	                strlen(sealed), clock_wall_usec(), &payload, NULL) != 0 ||
+	        grant_parse(payload.bytes, payload.count, &grant, NULL) != 0 ||
+	        is_live(priv, grant.id.text)) {
 		return false;
 	}
 	report_refused(priv, grant.id.text, reason);

@@ -89,7 +89,8 @@ static int read_root(struct trust *trust, const char *path, struct err *err)
 /* The owner's public key: a PEM file, of which only the base64 between its lines is wanted. */
 static int read_owner(struct trust *trust, const char *path, struct err *err)
 {
-	static const char head[] = "-----BEGIN PUBLIC KEY-----", tail[] = "-----END PUBLIC KEY-----";
+	static const char head[] = "-----BEGIN PUBLIC KEY-----",
+	                  tail[] = "-----END PUBLIC KEY-----";
 	AUTO_BUF struct buf text = BUF(8192);
 	AUTO_BUF struct buf body = BUF(8192);
 	const char *from, *to;
@@ -160,7 +161,7 @@ static void remember(struct trust *trust, const struct statement *statement, con
 
 	for (size_t i = 0; i < trust->kept_count && !kept; i++) {
 		if (trust->kept[i].role == statement->role &&
-			strcmp(trust->kept[i].id, statement->id) == 0) {
+		        strcmp(trust->kept[i].id, statement->id) == 0) {
 			kept = &trust->kept[i];
 		}
 	}
@@ -177,8 +178,7 @@ static void remember(struct trust *trust, const struct statement *statement, con
 	kept->sealed = mem_string(sealed);
 }
 
-static int take_statement(
-	struct trust *trust, const char *sealed, bool *changed, struct err *err)
+static int take_statement(struct trust *trust, const char *sealed, bool *changed, struct err *err)
 {
 	const struct key *const roots[] = { trust->root_key };
 	struct statement *statement;
@@ -209,7 +209,7 @@ static int take_statements(struct trust *trust, const json_t *list, bool *change
 		const char *text;
 
 		if (json_item_string(list, "statements", i, JWS_SMALL_BYTES_MAX, &text, err) != 0 ||
-			take_statement(trust, text, changed, err) != 0) {
+		        take_statement(trust, text, changed, err) != 0) {
 			result = err_wrap(err, 1, "statement %zu", i);
 		}
 	}
@@ -241,15 +241,15 @@ static int take_crls(struct trust *trust, const json_t *list, bool *changed, str
 		const char *text;
 
 		if (json_item_string(list, "crls", i, JSON_BYTES_MAX, &text, err) != 0 ||
-			take_crl(trust, text, changed, err) != 0) {
+		        take_crl(trust, text, changed, err) != 0) {
 			result = err_wrap(err, 1, "revocation list %zu", i);
 		}
 	}
 	return result;
 }
 
-static int take_ca(struct trust *trust, const void *bytes, size_t count, bool *changed,
-	struct err *err)
+static int take_ca(
+        struct trust *trust, const void *bytes, size_t count, bool *changed, struct err *err)
 {
 	AUTO(cert) struct cert *cert = NULL;
 	struct key_hash hash;
@@ -300,8 +300,9 @@ static void keep_trust(const struct trust *trust)
 		buf_add_text(&out, "\n");
 	}
 	if (out.overflowed) {
-		log_error("what is trusted is more than %d bytes: it is not kept for the next start",
-			KEPT_BYTES_MAX);
+		log_error(
+		        "what is trusted is more than %d bytes: it is not kept for the next start",
+		        KEPT_BYTES_MAX);
 		return;
 	}
 	keep(trust, KEPT_TRUST, buf_text(&out), out.count);
@@ -324,8 +325,8 @@ static int recall_line(struct trust *trust, const char *word, const char *value,
 	return take_ca(trust, der.bytes, der.count, &changed, err);
 }
 
-/* What is on disk passes the same checks as what the center sends. A line that does not is as good as
- * none: the center sends it again. */
+/* What is on disk passes the same checks as what the center sends. A line that does not is as good
+ * as none: the center sends it again. */
 static void recall_trust(struct trust *trust)
 {
 	AUTO_STRING char *path = kept_path(trust, KEPT_TRUST);
@@ -358,17 +359,17 @@ struct trust_event {
 
 static const struct json_field trust_fields[] = {
 	{ JSON_FIELD("statements", FIELD_LIST, struct trust_event, statements), .required = true,
-		.max = STATEMENT_SET_MAX },
+	        .max = STATEMENT_SET_MAX },
 	{ JSON_FIELD("crls", FIELD_LIST, struct trust_event, crls), .required = true, .max = 8 },
 	{ JSON_FIELD("service_ca", FIELD_STRING, struct trust_event, service_ca), .required = true,
-		.max = 2 * CERT_DER_BYTES_MAX },
+	        .max = 2 * CERT_DER_BYTES_MAX },
 	{ JSON_FIELD("device_ca", FIELD_STRING, struct trust_event, device_ca), .required = true,
-		.max = 2 * CERT_DER_BYTES_MAX },
+	        .max = 2 * CERT_DER_BYTES_MAX },
 	{ 0 },
 };
 
-int trust_take(struct trust *trust, const char *data, size_t count, bool *ret_changed,
-	struct err *err)
+int trust_take(
+        struct trust *trust, const char *data, size_t count, bool *ret_changed, struct err *err)
 {
 	struct trust_event event = { 0 };
 	AUTO_JSON json_t *object = NULL;
@@ -400,7 +401,7 @@ int trust_take(struct trust *trust, const char *data, size_t count, bool *ret_ch
 /* --- policies --- */
 
 static int open_policy(const char *sealed, const char *typ, const struct key *const *keys,
-	size_t key_count, struct buf *text, struct err *err)
+        size_t key_count, struct buf *text, struct err *err)
 {
 	int r = seal_open(sealed, strlen(sealed), typ, keys, key_count, text, NULL, err);
 
@@ -409,7 +410,7 @@ static int open_policy(const char *sealed, const char *typ, const struct key *co
 
 /* The packet filter guards the prefix of the configuration: a site outside of it would not be. */
 static int judge_prefixes(
-	const struct trust *trust, const struct provider_policy *policy, struct err *err)
+        const struct trust *trust, const struct provider_policy *policy, struct err *err)
 {
 	for (size_t i = 0; i < provider_policy_site_count(policy); i++) {
 		struct policy_site site;
@@ -418,9 +419,10 @@ static int judge_prefixes(
 		for (size_t j = 0; j < site.prefix_count; j++) {
 			if (!prefix_contains_prefix(trust->service_prefix, site.prefixes[j])) {
 				return err_set(err, 1,
-					"site %s has %s, which is outside of this gateway's service_prefix %s",
-					site.name, prefix_print(site.prefixes[j]).text,
-					prefix_print(trust->service_prefix).text);
+				        "site %s has %s, which is outside of this gateway's "
+				        "service_prefix %s",
+				        site.name, prefix_print(site.prefixes[j]).text,
+				        prefix_print(trust->service_prefix).text);
 			}
 		}
 	}
@@ -429,27 +431,29 @@ static int judge_prefixes(
 
 /* Outcome 1: refused. A version that is active already is passed over. */
 static int take_provider_policy(
-	struct trust *trust, const char *sealed, int64_t wall_usec, bool *changed, struct err *err)
+        struct trust *trust, const char *sealed, int64_t wall_usec, bool *changed, struct err *err)
 {
 	const struct key *keys[STATEMENT_KEYS_MAX];
 	AUTO(provider_policy) struct provider_policy *policy = NULL;
 	AUTO_BUF struct buf text = BUF(POLICY_TEXT_BYTES_MAX);
-	uint64_t active = trust->provider_policy ? provider_policy_version(trust->provider_policy) : 0;
+	uint64_t active =
+	        trust->provider_policy ? provider_policy_version(trust->provider_policy) : 0;
 	size_t count = statement_set_keys(trust->statements, STATEMENT_PROVIDER, trust->provider,
-		STATEMENT_USE_POLICY, wall_usec, keys);
+	        STATEMENT_USE_POLICY, wall_usec, keys);
 
 	if (trust->provider_sealed && strcmp(trust->provider_sealed, sealed) == 0) {
 		return 0;
 	}
 	if (open_policy(sealed, "sekisho-provider-policy", keys, count, &text, err) != 0 ||
-		provider_policy_parse(buf_text(&text), text.count, &policy, err) != 0) {
+	        provider_policy_parse(buf_text(&text), text.count, &policy, err) != 0) {
 		return err_wrap(err, 1, "provider policy");
 	}
 	if (strcmp(provider_policy_provider(policy), trust->provider) != 0) {
-		return err_set(err, 1, "provider policy: it is of %s", provider_policy_provider(policy));
+		return err_set(
+		        err, 1, "provider policy: it is of %s", provider_policy_provider(policy));
 	}
 	if (judge_prefixes(trust, policy, err) != 0 ||
-		provider_policy_check(policy, active, err) != 0) {
+	        provider_policy_check(policy, active, err) != 0) {
 		return err_wrap(err, 1, "provider policy");
 	}
 	provider_policy_free(trust->provider_policy);
@@ -470,13 +474,15 @@ static int take_site_policy(struct trust *trust, const char *sealed, bool *chang
 	if (trust->site_sealed && strcmp(trust->site_sealed, sealed) == 0) {
 		return 0;
 	}
-	/* Only the pinned owner: a center that is not ours any more cannot put its own in (promise 2). */
+	/* Only the pinned owner: a center that is not ours any more cannot put its own in (promise
+	 * 2). */
 	if (open_policy(sealed, "sekisho-site-policy", keys, 1, &text, err) != 0 ||
-		site_policy_parse(buf_text(&text), text.count, &policy, err) != 0) {
+	        site_policy_parse(buf_text(&text), text.count, &policy, err) != 0) {
 		return err_wrap(err, 1, "site policy");
 	}
 	if (trust->identity && strcmp(site_policy_site(policy), trust_site(trust)) != 0) {
-		return err_set(err, 1, "site policy: it is of the site %s", site_policy_site(policy));
+		return err_set(
+		        err, 1, "site policy: it is of the site %s", site_policy_site(policy));
 	}
 	if (site_policy_check(policy, active, err) != 0) {
 		return err_wrap(err, 1, "site policy");
@@ -495,14 +501,14 @@ struct policy_event {
 
 static const struct json_field policy_fields[] = {
 	{ JSON_FIELD("provider", FIELD_STRING, struct policy_event, provider), .max = JWS_BYTES_MAX,
-		.nullable = true },
+	        .nullable = true },
 	{ JSON_FIELD("site", FIELD_STRING, struct policy_event, site), .max = JWS_BYTES_MAX,
-		.nullable = true },
+	        .nullable = true },
 	{ 0 },
 };
 
 static int take_policy(struct trust *trust, const char *data, size_t count, int64_t wall_usec,
-	bool *ret_changed, struct err *err)
+        bool *ret_changed, struct err *err)
 {
 	struct policy_event event = { 0 };
 	AUTO_JSON json_t *object = NULL;
@@ -513,7 +519,7 @@ static int take_policy(struct trust *trust, const char *data, size_t count, int6
 		return 1;
 	}
 	if (event.provider &&
-		take_provider_policy(trust, event.provider, wall_usec, ret_changed, err) != 0) {
+	        take_provider_policy(trust, event.provider, wall_usec, ret_changed, err) != 0) {
 		result = 1;
 	}
 	if (event.site && take_site_policy(trust, event.site, ret_changed, err) != 0) {
@@ -524,8 +530,8 @@ static int take_policy(struct trust *trust, const char *data, size_t count, int6
 
 static void keep_policies(const struct trust *trust)
 {
-	AUTO_JSON json_t *kept = json_pack("{s:s?,s:s?}", "provider", trust->provider_sealed, "site",
-		trust->site_sealed);
+	AUTO_JSON json_t *kept = json_pack(
+	        "{s:s?,s:s?}", "provider", trust->provider_sealed, "site", trust->site_sealed);
 	AUTO_BUF struct buf out = BUF(2 * JWS_BYTES_MAX + 64);
 
 	json_print(kept, &out);
@@ -533,7 +539,7 @@ static void keep_policies(const struct trust *trust)
 }
 
 int trust_policy_take(struct trust *trust, const char *data, size_t count, int64_t wall_usec,
-	bool *ret_changed, struct err *err)
+        bool *ret_changed, struct err *err)
 {
 	int r = take_policy(trust, data, count, wall_usec, ret_changed, err);
 
@@ -550,8 +556,8 @@ static void recall_policy(struct trust *trust)
 	struct err err = { 0 };
 	bool changed;
 
-	if (file_read(path, &data, NULL) == 0 &&
-		take_policy(trust, buf_text(&data), data.count, clock_wall_usec(), &changed, &err) != 0) {
+	if (file_read(path, &data, NULL) == 0 && take_policy(trust, buf_text(&data), data.count,
+	                                                 clock_wall_usec(), &changed, &err) != 0) {
 		log_warning("%s: a policy is not used: %s", path, err.text);
 	}
 }
@@ -566,12 +572,12 @@ int trust_open(const struct trust_config *config, struct trust **ret_trust, stru
 	trust->state_dir = mem_string(config->state_dir);
 	trust->service_prefix = config->service_prefix;
 	/* A gateway that has no CRL yet has no statement either, and opens nothing without one. */
-	trust->verifier = verifier_new((struct verify_rules){ .revocation_required = true,
-		.accreditation_required = true });
+	trust->verifier = verifier_new((struct verify_rules){
+	        .revocation_required = true, .accreditation_required = true });
 	trust->statements = statement_set_new();
 	verifier_set_statements(trust->verifier, trust->statements);
 	if (read_root(trust, config->root_path, err) != 0 ||
-		read_owner(trust, config->owner_path, err) != 0) {
+	        read_owner(trust, config->owner_path, err) != 0) {
 		return 1;
 	}
 	recall_trust(trust);
@@ -582,17 +588,16 @@ int trust_open(const struct trust_config *config, struct trust **ret_trust, stru
 
 /* Whether a further certificate may take the place of the one that is there: as far as it can be
  * told without a fresh list, it has to be one of an issuer of ours. Outcome 1: no. */
-static int judge_other(const struct trust *trust, const struct cert *cert, int64_t wall_usec,
-	struct err *err)
+static int judge_other(
+        const struct trust *trust, const struct cert *cert, int64_t wall_usec, struct err *err)
 {
-	int r = verify_cert(
-		trust->verifier, cert, NULL, 0, CERT_SET(CERT_SERVICE), wall_usec, err);
+	int r = verify_cert(trust->verifier, cert, NULL, 0, CERT_SET(CERT_SERVICE), wall_usec, err);
 
 	return r == 0 || r == VERIFY_STALE || r == VERIFY_NOT_ACCREDITED ? 0 : 1;
 }
 
-int trust_identity_set(struct trust *trust, const uint8_t *der, size_t count, int64_t wall_usec,
-	struct err *err)
+int trust_identity_set(
+        struct trust *trust, const uint8_t *der, size_t count, int64_t wall_usec, struct err *err)
 {
 	AUTO(cert) struct cert *cert = NULL;
 	char gateway[NAME_BYTES_MAX + 1], provider[NAME_BYTES_MAX + 1];
@@ -601,10 +606,11 @@ int trust_identity_set(struct trust *trust, const uint8_t *der, size_t count, in
 		return 1;
 	}
 	if (cert_identity(cert, gateway, provider) != 0 || strcmp(provider, trust->provider) != 0) {
-		return err_set(err, 1, "the certificate is not for the provider %s", trust->provider);
+		return err_set(
+		        err, 1, "the certificate is not for the provider %s", trust->provider);
 	}
 	if (trust->identity &&
-		key_hash_equal(cert_fingerprint(trust->identity), cert_fingerprint(cert))) {
+	        key_hash_equal(cert_fingerprint(trust->identity), cert_fingerprint(cert))) {
 		return 0;
 	}
 	if (trust->identity) {
@@ -612,9 +618,12 @@ int trust_identity_set(struct trust *trust, const uint8_t *der, size_t count, in
 	}
 	memcpy(trust->gateway, gateway, sizeof(gateway));
 	trust->identity = TAKE(cert);
-	if (trust->site_policy && !text_equal(site_policy_site(trust->site_policy), trust_site(trust))) {
-		log_warning("the site policy on this disk is of %s, and this gateway stands at %s: it is "
-			    "not used", site_policy_site(trust->site_policy), trust_site(trust));
+	if (trust->site_policy &&
+	        !text_equal(site_policy_site(trust->site_policy), trust_site(trust))) {
+		log_warning("the site policy on this disk is of %s, and this gateway stands at %s: "
+		            "it is "
+		            "not used",
+		        site_policy_site(trust->site_policy), trust_site(trust));
 		trust->site_policy = site_policy_free(trust->site_policy);
 		free(TAKE(trust->site_sealed));
 	}
@@ -632,12 +641,12 @@ const struct site_policy *trust_site_policy(const struct trust *trust)
 }
 
 static int open_seal(void *context, const char *provider, const char *typ, const char *sealed,
-	size_t count, int64_t wall_usec, struct buf *payload, struct err *err)
+        size_t count, int64_t wall_usec, struct buf *payload, struct err *err)
 {
 	const struct trust *trust = context;
 	const struct key *keys[STATEMENT_KEYS_MAX];
 	size_t key_count = statement_set_keys(trust->statements, STATEMENT_PROVIDER, provider,
-		STATEMENT_USE_GRANT, wall_usec, keys);
+	        STATEMENT_USE_GRANT, wall_usec, keys);
 
 	if (key_count == 0) {
 		return err_set(err, 1, "the provider %s is not accredited now", provider);
@@ -658,21 +667,20 @@ static bool serial_revoked(const struct trust *trust, const char *serial)
 	return false;
 }
 
-static int check_grant(
-	void *context, const struct grant *grant, int64_t wall_usec, struct err *err)
+static int check_grant(void *context, const struct grant *grant, int64_t wall_usec, struct err *err)
 {
 	const struct trust *trust = context;
 	const char *own = cert_serial(trust->identity);
 	const struct grant_end *peer =
-		strcmp(grant->initiator.serial, own) == 0 ? &grant->responder : &grant->initiator;
+	        strcmp(grant->initiator.serial, own) == 0 ? &grant->responder : &grant->initiator;
 
 	if (!statement_set_accredited(
-		    trust->statements, STATEMENT_PROVIDER, trust->provider, wall_usec)) {
+	            trust->statements, STATEMENT_PROVIDER, trust->provider, wall_usec)) {
 		return err_set(err, 1, "the provider is not accredited now");
 	}
 	/* Own certificate: chain, dates, revocation, and the service CA's accreditation. */
-	if (verify_cert(trust->verifier, trust->identity, NULL, 0, CERT_SET(CERT_SERVICE), wall_usec,
-		    err) != 0) {
+	if (verify_cert(trust->verifier, trust->identity, NULL, 0, CERT_SET(CERT_SERVICE),
+	            wall_usec, err) != 0) {
 		return err_wrap(err, 1, "own service certificate");
 	}
 	if (serial_revoked(trust, peer->serial)) {
@@ -683,6 +691,7 @@ static int check_grant(
 
 struct tunnel_trust trust_for_tunnels(struct trust *trust)
 {
-	return (struct tunnel_trust){ .context = trust, .seal_open = open_seal,
-		.grant_check = check_grant };
+	return (struct tunnel_trust){
+		.context = trust, .seal_open = open_seal, .grant_check = check_grant
+	};
 }

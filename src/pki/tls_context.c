@@ -115,8 +115,7 @@ static int on_verify(X509_STORE_CTX *context, void *argument)
 	const struct peer_rules *rules = argument;
 	int r = verify_peer(context, rules), error = x509_error(r);
 
-	if (r == 0 && rules->is_client &&
-	        !host_fits(context, X509_STORE_CTX_get0_cert(context))) {
+	if (r == 0 && rules->is_client && !host_fits(context, X509_STORE_CTX_get0_cert(context))) {
 		r = VERIFY_WRONG_KIND;
 		error = X509_V_ERR_HOSTNAME_MISMATCH;
 	}

@@ -167,6 +167,11 @@ static int find_slot(struct token *token, CK_TOKEN_INFO *ret_information, struct
 	}
 	free(slots);
 	if (found == 0) {
+		/* SoftHSM looks for tokens only when it starts, and sees none whose file another
+		 * process is writing just then (a login does). Handles on other tokens of the
+		 * module log in again, as after a recovery. */
+		call->C_Finalize(NULL);
+		token->module->generation = 0;
 		return err_set(err, TOKEN_MISSING, "no token has the label \"%s\" (module %s)",
 		        token->label, token->module_path);
 	}

@@ -4,30 +4,32 @@
  */
 #pragma once
 
-#define SIM_BUGS(bug)                                                                              \
-	bug(epoch, "a gateway does not look at a grant's epoch") bug(epoch_forgotten,              \
-	        "a gateway forgets the raised epoch over a restart") bug(own_policy,               \
-	        "a gateway does not ask its own site's policy") bug(policy_ignored,                \
-	        "a new policy does not end what it no longer permits") bug(ceiling,                \
-	        "a gateway takes grants longer than its owner's ceiling") bug(closed_id,           \
-	        "an id that was closed can be used again") bug(cut_forgotten,                      \
-	        "a cut that overtakes its grant is forgotten") bug(keep_on_cut,                    \
-	        "closing leaves the element in the packet filter") bug(close_order,                \
-	        "closing ends the SA before the packet filter is shut") bug(terminate_shared,      \
-	        "closing ends an SA that another connection still uses") bug(open_early,           \
-	        "the packet filter opens before the SA is up") bug(no_open_record,                 \
-	        "the packet filter opens without a record in the journal") bug(silent_refusal,     \
-	        "a refused grant or lease leaves no record") bug(long_open,                        \
-	        "the first opening lasts as long as any lease may") bug(long_lease,                \
-	        "a renewal lasts as long as the center says") bug(lease_replay,                    \
-	        "an old lease renews again") bug(renew_late,                                       \
-	        "a lease that has run out can be renewed") bug(wall_only,                          \
-	        "the end of a grant is taken from the wall clock alone")                           \
-	        bug(foreign_lease, "the lease of an unknown grant renews another one") bug(        \
-	                number_unchecked, "a gateway takes a number that is in use")               \
-	                bug(keep_unknown, "unknown elements are left in the packet filter") bug(   \
-	                        number_collision, "the center gives the same number again")        \
-	                        bug(cut_once, "the center does not repeat a cut that may be lost")
+/* clang-format off */
+#define SIM_BUGS(bug) \
+	bug(epoch, "a gateway does not look at a grant's epoch") \
+	bug(epoch_forgotten, "a gateway forgets the raised epoch over a restart") \
+	bug(own_policy, "a gateway does not ask its own site's policy") \
+	bug(policy_ignored, "a new policy does not end what it no longer permits") \
+	bug(ceiling, "a gateway takes grants longer than its owner's ceiling") \
+	bug(closed_id, "an id that was closed can be used again") \
+	bug(cut_forgotten, "a cut that overtakes its grant is forgotten") \
+	bug(keep_on_cut, "closing leaves the element in the packet filter") \
+	bug(close_order, "closing ends the SA before the packet filter is shut") \
+	bug(terminate_shared, "closing ends an SA that another connection still uses") \
+	bug(open_early, "the packet filter opens before the SA is up") \
+	bug(no_open_record, "the packet filter opens without a record in the journal") \
+	bug(silent_refusal, "a refused grant or lease leaves no record") \
+	bug(long_open, "the first opening lasts as long as any lease may") \
+	bug(long_lease, "a renewal lasts as long as the center says") \
+	bug(lease_replay, "an old lease renews again") \
+	bug(renew_late, "a lease that has run out can be renewed") \
+	bug(wall_only, "the end of a grant is taken from the wall clock alone") \
+	bug(foreign_lease, "the lease of an unknown grant renews another one") \
+	bug(number_unchecked, "a gateway takes a number that is in use") \
+	bug(keep_unknown, "unknown elements are left in the packet filter") \
+	bug(number_collision, "the center gives the same number again") \
+	bug(cut_once, "the center does not repeat a cut that may be lost")
+/* clang-format on */
 
 #define SIM_BUG_ENUM(name, text) SIM_BUG_##name,
 enum sim_bug { SIM_BUG_none, SIM_BUGS(SIM_BUG_ENUM) SIM_BUG_count };

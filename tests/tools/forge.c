@@ -9,7 +9,8 @@
  *     {"do":"seal","typ":T,"payload":TEXT}               compact JWS over the text as it is
  *     {"do":"root","organization":…,"common_name":…,"not_before":T,"not_after":T}   PEM
  *     {"do":"cert","ca":PEM,"kind":K,"spki":BASE64,…}    PEM; and "unit", "serial_number", …
- *     {"do":"crl","ca":PEM,"number":N,"serials":[HEX…],"reason":R}   base64 of DER, valid for an hour
+ *     {"do":"crl","ca":PEM,"number":N,"serials":[HEX…],"reason":R}   base64 of DER, valid for an
+ * hour
  *     {"do":"csr","common_name":…}                       base64 of a PKCS#10 request for the key
  */
 #include <stdio.h>
@@ -37,7 +38,10 @@ struct order {
 	json_t *serials;
 };
 
-#define TEXT(name) { JSON_FIELD(#name, FIELD_STRING, struct order, name) }
+#define TEXT(name)                                                                                 \
+	{                                                                                          \
+		JSON_FIELD(#name, FIELD_STRING, struct order, name)                                \
+	}
 
 static const struct json_field order_fields[] = {
 	{ JSON_FIELD("do", FIELD_STRING, struct order, what), .required = true },
@@ -60,7 +64,8 @@ static const struct json_field order_fields[] = {
 	{ 0 },
 };
 
-static int open_key(char **argv, struct token **ret_token, struct token_key **ret_key, struct err *err)
+static int open_key(
+        char **argv, struct token **ret_token, struct token_key **ret_key, struct err *err)
 {
 	char pin[256];
 	int r = file_read_secret(argv[3], pin, sizeof(pin), err);
@@ -86,11 +91,16 @@ static int kind_parse(const char *name, enum cert_kind *ret_kind)
 	return 1;
 }
 
-static struct ca_request request_of(const struct order *order, const struct key *key, enum cert_kind kind)
+static struct ca_request request_of(
+        const struct order *order, const struct key *key, enum cert_kind kind)
 {
-	struct ca_request request = { .kind = kind, .key = key, .organization = order->organization,
-		.unit = order->unit, .common_name = order->common_name,
-		.serial_number = order->serial_number, .not_before_usec = order->not_before,
+	struct ca_request request = { .kind = kind,
+		.key = key,
+		.organization = order->organization,
+		.unit = order->unit,
+		.common_name = order->common_name,
+		.serial_number = order->serial_number,
+		.not_before_usec = order->not_before,
 		.not_after_usec = order->not_after };
 
 	request.dns_names[0] = order->dns_name;
@@ -98,7 +108,8 @@ static struct ca_request request_of(const struct order *order, const struct key 
 	return request;
 }
 
-static int make_root(struct token_key *key, const struct order *order, struct buf *out, struct err *err)
+static int make_root(
+        struct token_key *key, const struct order *order, struct buf *out, struct err *err)
 {
 	AUTO(key) struct key *public_key = NULL;
 	AUTO(cert) struct cert *cert = NULL;
@@ -117,7 +128,8 @@ static int make_root(struct token_key *key, const struct order *order, struct bu
 	return r;
 }
 
-static int open_ca(struct token_key *key, const struct order *order, struct ca **ret_ca, struct err *err)
+static int open_ca(
+        struct token_key *key, const struct order *order, struct ca **ret_ca, struct err *err)
 {
 	AUTO(cert) struct cert *cert = NULL;
 	int r;
@@ -129,7 +141,8 @@ static int open_ca(struct token_key *key, const struct order *order, struct ca *
 	return r == 0 ? ca_new(cert, key, ret_ca, err) : r;
 }
 
-static int make_cert(struct token_key *key, const struct order *order, struct buf *out, struct err *err)
+static int make_cert(
+        struct token_key *key, const struct order *order, struct buf *out, struct err *err)
 {
 	AUTO(key) struct key *public_key = NULL;
 	AUTO(cert) struct cert *cert = NULL;
@@ -154,7 +167,8 @@ static int make_cert(struct token_key *key, const struct order *order, struct bu
 	return r;
 }
 
-static int make_crl(struct token_key *key, const struct order *order, struct buf *out, struct err *err)
+static int make_crl(
+        struct token_key *key, const struct order *order, struct buf *out, struct err *err)
 {
 	AUTO(ca) struct ca *ca = NULL;
 	AUTO_BUF struct buf der = BUF(CRL_DER_BYTES_MAX);
@@ -171,7 +185,8 @@ static int make_crl(struct token_key *key, const struct order *order, struct buf
 		const char *serial = NULL;
 
 		entries[i] = (struct crl_entry){ .revoked_usec = now, .reason = reason };
-		r = json_item_string(order->serials, "serials", i, 2 * CERT_SERIAL_BYTES_MAX, &serial, err);
+		r = json_item_string(
+		        order->serials, "serials", i, 2 * CERT_SERIAL_BYTES_MAX, &serial, err);
 		if (r == 0) {
 			r = text_copy(entries[i].serial, sizeof(entries[i].serial), serial);
 		}
@@ -185,11 +200,14 @@ static int make_crl(struct token_key *key, const struct order *order, struct buf
 	return r;
 }
 
-static int make_csr(struct token_key *key, const struct order *order, struct buf *out, struct err *err)
+static int make_csr(
+        struct token_key *key, const struct order *order, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf der = BUF(CSR_DER_BYTES_MAX);
-	struct csr_wanted wanted = { .kind = CERT_SERVICE, .common_name = order->common_name,
-		.organization = order->organization, .unit = order->unit };
+	struct csr_wanted wanted = { .kind = CERT_SERVICE,
+		.common_name = order->common_name,
+		.organization = order->organization,
+		.unit = order->unit };
 	int r = csr_make(key, &wanted, &der, err);
 
 	if (r == 0) {
@@ -236,8 +254,9 @@ static void answer(struct token_key *key, const char *line, size_t count)
 	if (r == 0) {
 		r = obey(key, &order, &out, &err);
 	}
-	result = r == 0 ? json_pack("{s:b,s:s}", "ok", 1, "out", buf_text(&out)) :
-					  json_pack("{s:b,s:s}", "ok", 0, "error", *err.text ? err.text : "a fault");
+	result =
+	        r == 0 ? json_pack("{s:b,s:s}", "ok", 1, "out", buf_text(&out))
+	               : json_pack("{s:b,s:s}", "ok", 0, "error", *err.text ? err.text : "a fault");
 	json_print(result, &text);
 	printf("%s\n", buf_text(&text));
 	fflush(stdout);

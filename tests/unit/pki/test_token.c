@@ -94,6 +94,24 @@ TEST(outcomes_of_opening)
 	CHECK_TEXT(token_key_label(key), "kanto");
 }
 
+/* SoftHSM reads its tokens when it starts, and only then. */
+TEST(a_token_that_comes_later_is_found)
+{
+	struct world *world = world_get();
+	AUTO(token) struct token *token = NULL;
+	AUTO(token_key) struct token_key *key = NULL;
+	struct err err = { 0 };
+
+	CHECK(token_new(WORLD_MODULE, "late", WORLD_PIN, &token) == 0);
+	CHECK(token_open(token, &err) == TOKEN_MISSING);
+	CHECK(world_run("softhsm2-util --init-token --free --label late --pin %s --so-pin %s "
+	                ">/dev/null",
+	              WORLD_PIN, WORLD_PIN) == 0);
+	CHECK(token_open(token, &err) == 0);
+	/* The other tokens of the module are as usable as before. */
+	CHECK(token_key_find_label(world->gateway_token, "kanto", &key, &err) == 0);
+}
+
 TEST(a_wrong_pin_is_tried_once)
 {
 	AUTO(token) struct token *token = NULL;
