@@ -392,8 +392,13 @@ static int check_against_truth(struct verify *verify, struct err *err)
 		if (verify_chunk_from(verify, verify->truth, i, &truth) != 0) {
 			assert_always(!"the truth has every chunk");
 		}
-		entries_true = chunk->entries_whole && hash_equal(&chunk->entries, &truth);
-		if (!entries_true && bad == UINT64_MAX) {
+		entries_true = hash_equal(&chunk->entries, &truth);
+		if (entries_true && !chunk->entries_whole) {
+			/* Every record is there; what stands behind them is none of them. */
+			uint64_t end = i * TILE_WIDTH + tile_width(verify->size, 0, i);
+
+			verify_find(verify, EXPORT_ENTRY_INSERTED, end, end);
+		} else if (!entries_true && bad == UINT64_MAX) {
 			bad = i;
 		}
 		if (!chunk->tile_whole || !hash_equal(&chunk->tile, &truth)) {

@@ -6,9 +6,9 @@
  * it relays, priv checks; what it decides itself is only ever to shut. It reaches the token through
  * the token process and runs as an ordinary user.
  *
- * Sandbox: an ordinary user without a capability; may connect and use its sockets, write below its own
- * state directory, read what the resolver reads, and execute nothing. The PIN and the pinned root are
- * read before.
+ * Sandbox: an ordinary user without a capability; may connect and use its sockets, write below its
+ * own state directory, read what the resolver reads, and execute nothing. The PIN and the pinned
+ * root are read before.
  */
 #include "gateway/agent.h"
 
@@ -141,7 +141,8 @@ static void on_priv_closed(void *context)
 	log_warning("priv is gone; what is open stays until its lease ends");
 	agent->priv = channel_free(agent->priv);
 	agent->journal_busy = agent->priv_told = false;
-	agent_local_lost(agent, true, "the privileged process ended; it is started again within seconds");
+	agent_local_lost(
+	        agent, true, "the privileged process ended; it is started again within seconds");
 	loop_timer_set(agent->priv_timer, PRIV_RETRY_MSEC);
 }
 
@@ -210,7 +211,8 @@ static int become_user(const struct agent *agent, struct err *err)
 	if (geteuid() != 0) {
 		return 0;
 	}
-	/* While that is still allowed: nothing that this process may start can have a capability. */
+	/* While that is still allowed: nothing that this process may start can have a capability.
+	 */
 	for (int capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++) {
 	}
 	if (setgroups(0, NULL) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
@@ -223,10 +225,10 @@ static int become_user(const struct agent *agent, struct err *err)
 	return 0;
 }
 
-/* What the listed sets have not: looking up a name is done in a child (loop/resolve.h), which executes
- * nothing. */
-static const char *const own_calls[] = { "clone", "clone3", "fork", "wait4", "kill", "pipe2", "dup2",
-	"close_range", "set_tid_address", NULL };
+/* What the listed sets have not: looking up a name is done in a child (loop/resolve.h), which
+ * executes nothing. */
+static const char *const own_calls[] = { "clone", "clone3", "fork", "wait4", "kill", "pipe2",
+	"dup2", "close_range", "set_tid_address", NULL };
 
 static int enter_sandbox(const struct agent *agent, struct err *err)
 {
@@ -256,15 +258,15 @@ static int enter_sandbox(const struct agent *agent, struct err *err)
 	static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, 0 };
 
 	return sandbox_enter(
-		&(struct sandbox){ .calls = calls, .paths = paths, .families = families }, err);
+	        &(struct sandbox){ .calls = calls, .paths = paths, .families = families }, err);
 }
 
 static void on_signal(void *context, int signal)
 {
 	struct agent *agent = context;
 
-	/* The end of connections that priv shut a moment ago is still to be told to the center. What it
-	 * said of them may not have been read yet. */
+	/* The end of connections that priv shut a moment ago is still to be told to the center.
+	 * What it said of them may not have been read yet. */
 	if (signal == SIGTERM) {
 		loop_timer_set(agent->stop_timer, STOP_READ_MSEC);
 		return;

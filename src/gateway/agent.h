@@ -40,9 +40,9 @@ struct agent {
 
 	/* enrolment */
 	struct http_client *enrol;
-	bool renewing;        /* what is asked for takes the place of a certificate that works */
-	bool priv_told;       /* this priv has our certificate */
-	bool token_said;      /* the journal knows that the token is not there */
+	bool renewing;   /* what is asked for takes the place of a certificate that works */
+	bool priv_told;  /* this priv has our certificate */
+	bool token_said; /* the journal knows that the token is not there */
 	uint8_t old_ids[TOKEN_SLOTS_MAX]; /* slots that the newest certificate made superfluous */
 	size_t old_count;
 	struct token_key *new_key;
@@ -53,10 +53,10 @@ struct agent {
 	struct http_client *stream, *calls;
 	struct loop_timer *connect_timer;
 	int64_t back_off_msec;
-	int64_t opened_usec;  /* when the stream was opened */
-	int64_t called_usec;  /* when a report or the journal was sent last */
-	bool stopping;        /* ends as soon as the last reports are out */
-	bool link_said; /* the journal knows that the link is up */
+	int64_t opened_usec; /* when the stream was opened */
+	int64_t called_usec; /* when a report or the journal was sent last */
+	bool stopping;       /* ends as soon as the last reports are out */
+	bool link_said;      /* the journal knows that the link is up */
 
 	/* priv */
 	struct channel *priv;
@@ -68,15 +68,15 @@ struct agent {
 	struct loop_timer *journal_timer;
 
 	/* reports, gathered while one request is under way */
-	struct buf reports;   /* JSON objects with commas between; kept until the center took them */
-	size_t reports_sent;  /* so many bytes of it are on their way; 0: none */
+	struct buf reports;  /* JSON objects with commas between; kept until the center took them */
+	size_t reports_sent; /* so many bytes of it are on their way; 0: none */
 	struct loop_timer *report_timer;
 
 	/* ledger: the newest checkpoint that was checked */
 	char *checkpoint; /* signed note */
 	uint64_t checkpoint_size;
-	char *checkpoint_next; /* the one that is being checked */
-	int64_t refused_usec;  /* when one was refused last, and that recorded */
+	char *checkpoint_next;  /* the one that is being checked */
+	int64_t refused_usec;   /* when one was refused last, and that recorded */
 	uint8_t *verifier_keys; /* of the provider's checkpoints, from its accreditation */
 	size_t verifier_key_count;
 
@@ -92,7 +92,8 @@ void agent_state_set(struct agent *agent, enum agent_state state, const char *fo
         printf_like(3, 4);
 const char *agent_state_name(enum agent_state state);
 /* Outcome 1: there is no priv, or it does not read; nothing was sent. */
-int agent_send(struct agent *agent, uint16_t type, uint32_t tag, const struct buf *payload) must_use;
+int agent_send(
+        struct agent *agent, uint16_t type, uint32_t tag, const struct buf *payload) must_use;
 /* A record in the journal, kept by priv. */
 void agent_note(struct agent *agent, const char *kind, const char *subject, const char *text);
 /* A local cut. Outcome as agent_send(). */
@@ -131,5 +132,6 @@ int agent_local_open(struct agent *agent, struct err *err) must_use;
 void agent_local_close(struct agent *agent);
 /* priv's answer to MESSAGE_STATUS. */
 void agent_local_status(struct agent *agent, uint32_t tag, const char *text, size_t count);
-/* The link to the center, or priv, is gone, and with it every answer that was awaited from there. */
+/* The link to the center, or priv, is gone, and with it every answer that was awaited from there.
+ */
 void agent_local_lost(struct agent *agent, bool priv, const char *why);

@@ -20,9 +20,10 @@
 #define KEPT "checkpoint"
 #define EVIDENCE "checkpoint.refused"
 #define PROOF_DEADLINE_MSEC 10000
-#define REFUSED_USEC (60 * USEC_PER_SEC) /* a hostile center must not fill the journal with them   \
-	                                  */
-#define ED25519_SPKI_BYTES 44            /* RFC 8410: 12 bytes of header, then the key */
+#define REFUSED_USEC                                                                               \
+	(60 * USEC_PER_SEC)   /* a hostile center must not fill the journal with them              \
+	                       */
+#define ED25519_SPKI_BYTES 44 /* RFC 8410: 12 bytes of header, then the key */
 
 static char *kept_path(const struct agent *agent, const char *name)
 {

@@ -155,7 +155,7 @@ static void warm_calls(struct agent *agent)
 	int64_t now = clock_monotonic_usec();
 
 	if (now - agent->called_usec < (HTTP_CLIENT_IDLE_MSEC - 1000) * USEC_PER_MSEC ||
-		!agent->calls || agent->state != AGENT_ONLINE) {
+	        !agent->calls || agent->state != AGENT_ONLINE) {
 		return;
 	}
 	if (http_client_request(agent->calls, &request) == 0) {
@@ -249,8 +249,8 @@ static void try_connect(void *context)
 
 /* --- reports --- */
 
-/* What the center took goes; what did not get there is sent once more. A report that it refuses would
- * be refused for ever. */
+/* What the center took goes; what did not get there is sent once more. A report that it refuses
+ * would be refused for ever. */
 static void on_reported(void *context, const struct http_response *response)
 {
 	struct agent *agent = context;
@@ -259,16 +259,16 @@ static void on_reported(void *context, const struct http_response *response)
 
 	if (status != 200) {
 		log_warning("a report to the center failed (%d): %s", status,
-			status == 0 ? response->reason :
-			again       ? "it is sent again" :
-				      "it was refused");
+		        status == 0 ? response->reason
+		        : again     ? "it is sent again"
+		                    : "it was refused");
 	}
 	if (!again) {
 		/* Behind what was sent is the comma, where more came since. */
 		size_t gone = agent->reports_sent;
 
 		buf_drop(&agent->reports,
-			gone < agent->reports.count ? gone + 1 : agent->reports.count);
+		        gone < agent->reports.count ? gone + 1 : agent->reports.count);
 	}
 	agent->reports_sent = 0;
 	if (agent->reports.count > 0) {
@@ -289,7 +289,7 @@ static void send_reports(struct agent *agent)
 		.context = agent };
 
 	if (agent->reports_sent > 0 || agent->reports.count == 0 || !agent->calls ||
-		agent->state != AGENT_ONLINE) {
+	        agent->state != AGENT_ONLINE) {
 		return;
 	}
 	buf_add_text(&body, "{\"reports\":[");
@@ -314,7 +314,8 @@ void agent_report(struct agent *agent, const char *report, size_t count)
 {
 	if (agent->reports.count + count + 1 > REPORTS_BYTES_MAX) {
 		/* A new stream makes the center ask for everything once more. */
-		log_warning("too many reports wait for the center: they are dropped, and the link made anew");
+		log_warning("too many reports wait for the center: they are dropped, and the link "
+		            "made anew");
 		buf_reset(&agent->reports);
 		agent_link_stop(agent);
 		back_off(agent);
@@ -354,7 +355,7 @@ static void on_journal_sent(void *context, const struct http_response *response)
 		const json_t *expected = json_object_get(answer, "expected");
 
 		if (response->message->status == 200 && json_is_integer(acknowledged) &&
-			json_integer_value(acknowledged) >= 0) {
+		        json_integer_value(acknowledged) >= 0) {
 			acknowledge(agent, (uint64_t)json_integer_value(acknowledged));
 			after = JOURNAL_DELAY_MSEC;
 		} else if (response->message->status == 409 && json_is_integer(expected) &&

@@ -8,9 +8,9 @@
 
 #include "base/str.h"
 
-/* A peer whose charon was started again answers nothing: it is noticed after this much silence and the
- * 11 s of the retransmissions, and the tunnel made again, well within the 60 s that a connection waits
- * for its SA. Where packets pass no probe is sent. */
+/* A peer whose charon was started again answers nothing: it is noticed after this much silence and
+ * the 11 s of the retransmissions, and the tunnel made again, well within the 60 s that a
+ * connection waits for its SA. Where packets pass no probe is sent. */
 #define DPD_DELAY "10s"
 
 const char *const charon_event_names[CHARON_EVENT_NAMES_COUNT] = {

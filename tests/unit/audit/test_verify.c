@@ -288,6 +288,29 @@ TEST(a_wrong_key_or_origin_is_named)
 	files_clear(&files);
 }
 
+TEST(bytes_behind_the_last_record_are_found)
+{
+	struct note_signer signer = signer_make(NAME, NOTE_SIGNATURE, seed);
+	AUTO(ledger) struct ledger *ledger = ledger_make(261, 0);
+	static const char *const paths[] = { "tile/entries/000", "tile/entries/001.p/5" };
+	static const uint64_t ends[] = { 256, 261 };
+
+	for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+		struct files files = { 0 };
+		struct export_report report;
+		struct buf *file;
+
+		ledger_export(ledger, 261, &signer, &files);
+		file = files_find(&files, paths[i]);
+		CHECK(file != NULL);
+		buf_add(file, "\x77\x00ab", 4); /* the beginning of a record that never ends */
+		report = files_verify(&files, &signer.key, NULL, 0);
+		CHECK(!report.intact);
+		CHECK(finding_is(&report.findings[0], EXPORT_ENTRY_INSERTED, ends[i], ends[i]));
+		files_clear(&files);
+	}
+}
+
 TEST(a_forged_size_does_not_keep_the_verifier_busy)
 {
 	struct note_signer signer = signer_make(NAME, NOTE_SIGNATURE, seed);
