@@ -225,8 +225,11 @@ static int add_families(scmp_filter_ctx filter, const int *families)
 	int r = 0;
 
 	for (; r == 0 && *families != 0; families++) {
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-		        SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)*families));
+		struct scmp_arg_cmp family = {
+			.arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)*families
+		};
+
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &family);
 	}
 	return r;
 }

@@ -275,7 +275,7 @@ static void on_enrolled(void *context, const struct http_response *response)
 	uint64_t after_sec = 5;
 	struct err err = { 0 };
 
-	if (response->fault < 0) {
+	if (!response->message) {
 		say(agent, response->reason);
 	} else if (response->message->status == 200) {
 		if (install(agent, response->message, &err) == 0) {

@@ -301,13 +301,13 @@ static void session_start_call(struct session *session, struct call *call)
 /* A slow call begins with its own connection; a list first asks for its event. */
 static bool start_slow(struct charon *charon, struct call **place)
 {
-	struct session *session;
+	struct session *session = NULL;
 	struct call *call;
 
 	if (charon->work_count >= CHARON_PARALLEL_MAX) {
 		return false;
 	}
-	if (session_open(charon, WORK, &session) != 0) {
+	if (session_open(charon, WORK, &session) != 0 || !session) {
 		loop_timer_set(charon->retry, CHARON_RETRY_MSEC);
 		return false;
 	}

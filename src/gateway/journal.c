@@ -15,7 +15,7 @@
 #define NAME_DIGITS 20
 #define RESERVE_NAME "reserve"
 #define ACKNOWLEDGED_NAME "acknowledged"
-#define KEEP_USEC ((GRANT_SEC_MAX + 2LL * CLOCK_SKEW_SEC_MAX) * USEC_PER_SEC)
+#define KEEP_USEC (2 * (GRANT_SEC_MAX + 1LL * CLOCK_SKEW_SEC_MAX) * USEC_PER_SEC)
 #define ACKNOWLEDGE_SAVE_STEP 64 /* how far the saved number may lag: the center tells again */
 
 struct segment {
@@ -109,13 +109,24 @@ static int load_file(
 	return file_read(path, out, err);
 }
 
+/* The last record of this segment that must be there: what was acknowledged may be in a later one. */
+static uint64_t durable_in(const struct journal *journal, const struct segment *segment)
+{
+	size_t next = (size_t)(segment - journal->segments) + 1;
+
+	if (next < journal->segment_count && journal->segments[next].first <= journal->acknowledged) {
+		return journal->segments[next].first - 1;
+	}
+	return journal->acknowledged;
+}
+
 /* A reader that starts at a segment. `before` is where the chain stands in front of it; for the
  * oldest file that is left that is in its own first link. */
 static struct chain_reader start_reader(const struct journal *journal,
         const struct segment *segment, const struct buf *file, const struct chain *before)
 {
 	struct chain_reader reader = {
-		.bytes = file->bytes, .count = file->count, .durable_count = journal->acknowledged
+		.bytes = file->bytes, .count = file->count, .durable_count = durable_in(journal, segment)
 	};
 	struct cursor frame = CURSOR(file->bytes, file->count);
 	const uint8_t *bytes;
@@ -211,7 +222,10 @@ static int find_segments(struct journal *journal, struct err *err)
 		}
 	}
 	closedir(directory);
-	qsort(journal->segments, journal->segment_count, sizeof(struct segment), compare_segments);
+	if (journal->segment_count > 1) {
+		qsort(journal->segments, journal->segment_count, sizeof(struct segment),
+		        compare_segments);
+	}
 	return 0;
 }
 

@@ -12,7 +12,7 @@
  *      the wall clock does (both are counted on the monotonic clock once accepted);
  *   4  each effect comes after its TUNNEL_RECORD, which must be durable before the next action: the
  *      filter opens only when grant.accepted and connection.opening are on disk. What opens nothing
- *      (charon's configuration, the report "armed") stands before its record and overlaps with it;
+ *      (the report "armed") stands before its record and overlaps with it;
  *   7  every input that is refused leaves a record with its reason, and nothing else.
  *
  * The shell's part of the contract:

@@ -85,7 +85,7 @@ TEST(many_segments_chain_and_go_when_acknowledged_and_old)
 	static char record[4000];
 	struct recalled recalled;
 	struct journal *journal;
-	int64_t later = clock_wall_usec() + 2 * 86400 * USEC_PER_SEC;
+	int64_t later = clock_wall_usec() + 3 * 86400 * USEC_PER_SEC;
 
 	memset(record, 'x', sizeof(record));
 	make_directory();
@@ -104,6 +104,46 @@ TEST(many_segments_chain_and_go_when_acknowledged_and_old)
 	journal_free(journal);
 	journal = open_journal(&recalled);
 	CHECK(recalled.last == 201);
+	journal_free(journal);
+	remove_directory();
+}
+
+/* What was acknowledged reaches into the newest segment; the older ones end before it and are whole. */
+TEST(acknowledged_segments_that_stay_are_read_again)
+{
+	static char record[4000];
+	struct recalled recalled;
+	struct journal *journal;
+
+	memset(record, 'x', sizeof(record));
+	make_directory();
+	journal = open_journal(&recalled);
+	for (int i = 0; i < 200; i++) {
+		CHECK(journal_append(journal, record, sizeof(record)) == 0);
+	}
+	journal_acknowledge(journal, 200, clock_wall_usec());
+	CHECK(journal_oldest(journal) == 1);
+	journal_free(journal);
+	journal = open_journal(&recalled);
+	CHECK(recalled.count == 200 && journal_acknowledged(journal) == 200);
+	recalled = (struct recalled){ .last = 9 };
+	CHECK(journal_read(journal, 10, 100, recall, &recalled) == 0 && recalled.count == 100);
+	journal_free(journal);
+	remove_directory();
+}
+
+TEST(records_that_share_one_sync_are_there)
+{
+	struct recalled recalled;
+	struct journal *journal;
+
+	make_directory();
+	journal = open_journal(&recalled);
+	CHECK(journal_write(journal, "{\"a\":1}", 7) == 0 && journal_write(journal, "{\"b\":2}", 7) == 0);
+	CHECK(journal_sync(journal) == 0);
+	journal_free(journal);
+	journal = open_journal(&recalled);
+	CHECK(recalled.count == 2 && journal_newest(journal) == 2);
 	journal_free(journal);
 	remove_directory();
 }
