@@ -109,12 +109,14 @@ static int load_file(
 	return file_read(path, out, err);
 }
 
-/* The last record of this segment that must be there: what was acknowledged may be in a later one. */
+/* The last record of this segment that must be there: what was acknowledged may be in a later one.
+ */
 static uint64_t durable_in(const struct journal *journal, const struct segment *segment)
 {
 	size_t next = (size_t)(segment - journal->segments) + 1;
 
-	if (next < journal->segment_count && journal->segments[next].first <= journal->acknowledged) {
+	if (next < journal->segment_count &&
+	        journal->segments[next].first <= journal->acknowledged) {
 		return journal->segments[next].first - 1;
 	}
 	return journal->acknowledged;
@@ -125,9 +127,9 @@ static uint64_t durable_in(const struct journal *journal, const struct segment *
 static struct chain_reader start_reader(const struct journal *journal,
         const struct segment *segment, const struct buf *file, const struct chain *before)
 {
-	struct chain_reader reader = {
-		.bytes = file->bytes, .count = file->count, .durable_count = durable_in(journal, segment)
-	};
+	struct chain_reader reader = { .bytes = file->bytes,
+		.count = file->count,
+		.durable_count = durable_in(journal, segment) };
 	struct cursor frame = CURSOR(file->bytes, file->count);
 	const uint8_t *bytes;
 	size_t count;

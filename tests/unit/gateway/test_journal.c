@@ -108,7 +108,8 @@ TEST(many_segments_chain_and_go_when_acknowledged_and_old)
 	remove_directory();
 }
 
-/* What was acknowledged reaches into the newest segment; the older ones end before it and are whole. */
+/* What was acknowledged reaches into the newest segment; the older ones end before it and are
+ * whole. */
 TEST(acknowledged_segments_that_stay_are_read_again)
 {
 	static char record[4000];
@@ -139,7 +140,8 @@ TEST(records_that_share_one_sync_are_there)
 
 	make_directory();
 	journal = open_journal(&recalled);
-	CHECK(journal_write(journal, "{\"a\":1}", 7) == 0 && journal_write(journal, "{\"b\":2}", 7) == 0);
+	CHECK(journal_write(journal, "{\"a\":1}", 7) == 0 &&
+	        journal_write(journal, "{\"b\":2}", 7) == 0);
 	CHECK(journal_sync(journal) == 0);
 	journal_free(journal);
 	journal = open_journal(&recalled);
