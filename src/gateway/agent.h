@@ -75,8 +75,10 @@ struct agent {
 	/* ledger: the newest checkpoint that was checked */
 	char *checkpoint; /* signed note */
 	uint64_t checkpoint_size;
-	char *checkpoint_next;  /* the one that is being checked */
-	int64_t refused_usec;   /* when one was refused last, and that recorded */
+	char *checkpoint_next; /* the one that is being checked */
+	int64_t refused_usec;  /* since when refusals are counted */
+	unsigned refused_count;
+	char refused_why[ERR_TEXT_BYTES_MAX]; /* the newest that was recorded */
 	uint8_t *verifier_keys; /* of the provider's checkpoints, from its accreditation */
 	size_t verifier_key_count;
 

@@ -5,6 +5,7 @@
  */
 #include "gateway/agent.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "audit/checkpoint.h"
@@ -20,10 +21,9 @@
 #define KEPT "checkpoint"
 #define EVIDENCE "checkpoint.refused"
 #define PROOF_DEADLINE_MSEC 10000
-#define REFUSED_USEC                                                                               \
-	(60 * USEC_PER_SEC)   /* a hostile center must not fill the journal with them              \
-	                       */
-#define ED25519_SPKI_BYTES 44 /* RFC 8410: 12 bytes of header, then the key */
+#define REFUSED_USEC (60 * USEC_PER_SEC) /* a center that goes on like this fills no journal */
+#define REFUSED_COUNT_MAX 10             /* records in that time */
+#define ED25519_SPKI_BYTES 44            /* RFC 8410: 12 bytes of header, then the key */
 
 static char *kept_path(const struct agent *agent, const char *name)
 {
@@ -117,11 +117,17 @@ static void refuse(struct agent *agent, const char *text, const char *why)
 	AUTO_STRING char *path = kept_path(agent, EVIDENCE);
 	int64_t now = clock_monotonic_usec();
 
-	if (agent->refused_usec > 0 && now - agent->refused_usec < REFUSED_USEC) {
-		return; /* told a moment ago */
+	if (agent->refused_count == 0 || now - agent->refused_usec >= REFUSED_USEC) {
+		agent->refused_usec = now;
+		agent->refused_count = 0;
+		agent->refused_why[0] = '\0';
 	}
-	agent->refused_usec = now;
-
+	if (strncmp(agent->refused_why, why, sizeof(agent->refused_why) - 1) == 0 ||
+	        agent->refused_count >= REFUSED_COUNT_MAX) {
+		return; /* told a moment ago, or a center that wants to fill the journal */
+	}
+	agent->refused_count++;
+	snprintf(agent->refused_why, sizeof(agent->refused_why), "%s", why);
 	log_error(
 	        "the ledger's checkpoint is refused: %s. It is kept in %s beside the one that was "
 	        "accepted before",
@@ -183,19 +189,11 @@ static void on_proof(void *context, const struct http_response *response)
 	if (!text || response->fault < 0) {
 		return; /* the next checkpoint tries again */
 	}
-	if (response->message->status != 200) {
-		log_warning("the center gives no proof that its ledger only grew (%d); asked again "
-		            "with the "
-		            "next checkpoint",
-		        response->message->status);
-		return;
-	}
 	/* A center that will not or cannot answer has not shown another history: accusing it needs
 	 * an answer. The checkpoint is not accepted either. */
-	if (response->message->status == 403 || response->message->status >= 500) {
+	if (response->message->status != 200) {
 		log_warning("the center gives no proof (%d) that the ledger only grew; the "
-		            "checkpoint of "
-		            "%llu records stays the newest accepted",
+		            "checkpoint of %llu records stays the newest accepted",
 		        response->message->status, (unsigned long long)agent->checkpoint_size);
 		return;
 	}

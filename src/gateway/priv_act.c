@@ -32,7 +32,7 @@ struct round {
 	struct result *results;
 	size_t result_count;
 	bool journal_failed;
-	bool record_next; /* the action behind this one is a record as well: they share one sync */
+	bool unsynced; /* records were written and are not on disk yet */
 };
 
 static struct pending *pending_new(struct priv *priv, uint32_t tag)
@@ -247,25 +247,44 @@ static void end_tunnel(struct priv *priv, const struct tunnel_action *action)
 	}
 }
 
+/* Records in a row share one sync, and what shuts does not wait for it: a slow disk must not keep a
+ * cut waiting, and should the power fail in between, the elements go as well. */
 static void keep_record(struct priv *priv, const struct tunnel_action *action, struct round *round)
 {
 	int r = priv_record_wanted(priv, action->kind)
 	                ? journal_write(priv->journal, action->record.bytes, action->record.count)
 	                : 0;
 
-	if (r == 0 && !round->record_next) {
-		r = journal_sync(priv->journal);
-	}
 	if (r != 0) {
 		log_error("the journal cannot be written (%d): nothing is opened any more", r);
 		round->journal_failed = true;
 	}
+	round->unsynced = true;
+}
+
+static void sync_records(struct priv *priv, struct round *round)
+{
+	int r = round->unsynced && !round->journal_failed ? journal_sync(priv->journal) : 0;
+
+	round->unsynced = false;
+	if (r != 0) {
+		log_error("the journal cannot be synced (%d): nothing is opened any more", r);
+		round->journal_failed = true;
+	}
+}
+
+static bool needs_no_sync(enum tunnel_action_type type)
+{
+	return type == TUNNEL_RECORD || type == TUNNEL_LEASE_CLOSE || type == TUNNEL_FLOWS_FORGET;
 }
 
 static void do_action(struct priv *priv, const struct tunnel_action *action, struct round *round)
 {
 	int r;
 
+	if (!needs_no_sync(action->type)) {
+		sync_records(priv, round);
+	}
 	if (round->journal_failed && action->type != TUNNEL_LEASE_CLOSE &&
 	        action->type != TUNNEL_FLOWS_FORGET) {
 		return;
@@ -337,10 +356,9 @@ void priv_act(struct priv *priv, struct tunnel_actions *actions)
 		struct round round = { .results = mem_new(now.count, sizeof(struct result)) };
 
 		for (size_t i = 0; i < now.count; i++) {
-			round.record_next =
-			        i + 1 < now.count && now.items[i + 1].type == TUNNEL_RECORD;
 			do_action(priv, &now.items[i], &round);
 		}
+		sync_records(priv, &round);
 		for (size_t i = 0; i < round.result_count && !round.journal_failed; i++) {
 			tell_result(priv, &round.results[i], &next);
 		}

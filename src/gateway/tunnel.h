@@ -17,8 +17,9 @@
  *
  * The shell's part of the contract:
  *   - carry out actions in order. TUNNEL_RECORD: stop here until it is on disk (several in a row
- *     may share one sync); if that fails, do nothing that follows except TUNNEL_LEASE_CLOSE and
- *     TUNNEL_FLOWS_FORGET (closing never waits for a full disk), and end the process;
+ *     may share one sync). TUNNEL_LEASE_CLOSE and TUNNEL_FLOWS_FORGET need not wait for it, and are
+ *     done also when it failed: closing waits for no slow and no full disk. Else, if it failed, do
+ *     nothing that follows and end the process;
  *   - TUNNEL_LEASE_OPEN: afterwards call tunnel_opened() with what the packet filter said;
  *     TUNNEL_PEER_LOAD: tunnel_loaded(); TUNNEL_CHILD_INITIATE: tunnel_initiated(). They
  *     come after the whole list was carried out, never from inside;
