@@ -5,6 +5,7 @@
     center.api("POST", "/connections", {...})
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -134,9 +135,10 @@ class Center:
         """Its processes by name."""
         found = {"main": self.process.pid}
         for pid in _children(self.process.pid):
-            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            found[next((word for word in words if word in ("front", "core", "signer")),
-                words[0])] = pid
+            with contextlib.suppress(OSError):  # it ended between the two looks
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+                found[next((word for word in words if word in ("front", "core", "signer")),
+                    words[0])] = pid
         return found
 
     @property

@@ -5,6 +5,7 @@
     gateway.ask({"command": "status"})
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -157,7 +158,8 @@ class Gateway:
         if self.process:
             found["main"] = self.process.pid
             for pid in _children(self.process.pid):
-                found[_process_name(pid)] = pid
+                with contextlib.suppress(OSError):  # it ended between the two looks
+                    found[_process_name(pid)] = pid
         return found
 
     def log(self):
