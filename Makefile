@@ -54,9 +54,9 @@ layers: ## check who includes whom (dev/layers.txt)
 hardening: build ## check that the programs are built hardened
 	@dev/check-hardening --build $(BUILD)
 
-asan: ## unit tests and simulation under the address and undefined behaviour sanitizers
+asan: ## unit, sim, attack, net and fault tests under the address and undefined behaviour sanitizers
 	$(SETUP)
-	@dev/check --build $(BUILD) asan
+	@dev/check --build $(BUILD) --sanitize
 
 asan-build:
 	@test -f $(ASAN)/build.ninja || meson setup $(ASAN) -Db_sanitize=address,undefined \

@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 
-from lab.world import LabError
+from lab.world import PATIENCE, LabError
 
 NETLINK_NETFILTER, SOL_NETLINK, ADD_MEMBERSHIP, GROUP_NFTABLES = 12, 270, 1, 7
 NEW_ELEMENT, DELETE_ELEMENT = (10 << 8) | 12, (10 << 8) | 14
@@ -54,7 +54,7 @@ class FilterWatch:
     def wait(self, opened, nodes=None, timeout=20):
         """The moment, by node, of the first element that came (or went) since forget()."""
         nodes = list(nodes or self.nodes)
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         with self._lock:
             while True:
                 if self.lost:

@@ -45,23 +45,23 @@ class Gateway:
             "": {
                 "provider": PROVIDER,
                 "center": CENTER_ADDRESS,
-                "trust_root": self.files.root,
-                "site_owner": self.files.owner,
-                "state_dir": self.state_dir,
-                "run_dir": self.run_dir,
+                "trust-root": self.files.root,
+                "site-owner": self.files.owner,
+                "state-dir": self.state_dir,
+                "run-dir": self.run_dir,
             },
             "network": {},
             "token": {
                 "module": MODULE,
                 "label": self.files.label,
-                "pin_file": self.files.pin_file,
-                "softhsm_config": self.files.softhsm,
+                "pin-file": self.files.pin_file,
+                "softhsm-conf": self.files.softhsm,
             },
             "limits": {},
         }
         for key, value in settings.items():
             section, _, name = key.rpartition("__")
-            wanted[section][name] = value
+            wanted[section][name.replace("_", "-")] = value
         lines = []
         for section, keys in wanted.items():
             lines += [f"[{section}]"] if section else []
@@ -83,7 +83,8 @@ class Gateway:
     def kill(self):
         """Ends all of its processes at once, as a power cut would."""
         for pid in self.pids().values():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended since
+                os.kill(pid, signal.SIGKILL)
         if self.process:
             self.process.wait(10)
             self.process = None
@@ -134,7 +135,19 @@ class Gateway:
                 return False
             return (status.get("state") == "online" and status.get("charon")
                 and status.get("filter") and status.get("policy_version", 0) > 0)
-        wait_for(ready, timeout, f"gateway {self.site} is ready", 0.05)
+        try:
+            wait_for(ready, timeout, f"gateway {self.site} is ready", 0.05)
+        except LabError as error:
+            raise LabError(f"{error}; {self._why_not()}") from None
+
+    def _why_not(self):
+        """What it says of itself, for who looks for the reason."""
+        try:
+            status = self.status()
+        except LabError as error:
+            return f"{error}: {self.log()[-600:]}"
+        return ", ".join(f"{key} {status.get(key)!r}" for key in ("state", "state_text", "charon",
+            "filter", "policy_version", "last_error"))
 
     def leases(self):
         """The elements of the lease map, as nft prints them."""

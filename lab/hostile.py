@@ -4,17 +4,20 @@
     jws = forge.grant(grant_make(stage, "device-maker/terminal", "core-hospital/ct"))
     with FakeCenter(stage) as center:              # after stage.center.stop()
         center.wait_streams(["core-hospital"])
-        center.send("core-hospital", "grant", {"grant": jws})
+        center.send("core-hospital", "grant", {"grant": jws,
+            "certificate": certificate_text(stage, serial)})  # the peer's
         center.wait_report("core-hospital", identity, "refused")
 
 The programs are tests/tools/forge and tests/tools/fake_center.
 """
 
 import base64
+import contextlib
 import json
 import os
 import random
 import secrets
+import sqlite3
 import subprocess
 import time
 
@@ -138,6 +141,17 @@ def grant_make(stage, source, target, service="remote-maintenance", protocol="tc
         "protocol": protocol, "port": port, "issued_at": stamp(), "not_before": stamp(),
         "not_after": stamp(duration), "lease_sec": lease,
         "policy": {"provider": 1, "initiator": 1, "responder": 1}}
+
+
+def certificate_text(stage, serial):
+    """A service certificate that the center issued, as it goes beside a grant. The center, which
+    keeps its database to itself, has to be stopped."""
+    with contextlib.closing(sqlite3.connect(stage.center.state / "center.db")) as database:
+        row = database.execute("SELECT der FROM certificates WHERE tier = 2 AND serial = ?",
+            (serial,)).fetchone()
+    if not row:
+        raise LabError(f"the center has issued no certificate {serial}")
+    return base64.b64encode(row[0]).decode()
 
 
 def lease_make(grant, seq, epoch=1, ttl=60, **more):

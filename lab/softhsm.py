@@ -77,6 +77,13 @@ class TokenStore:
             "--token-label", token.label, "--delete-object", "--type", kind, "--id", identifier],
             SEKISHO_LAB_PIN=token.pin)
 
+    def certificate(self, token, identifier):
+        """A certificate in the token, DER."""
+        path = self.directory / "read.der"
+        self._run(["pkcs11-tool", "--module", MODULE, "--token-label", token.label,
+            "--read-object", "--type", "cert", "--id", identifier, "--output-file", str(path)])
+        return path.read_bytes()
+
     def objects(self, token):
         """What pkcs11-tool lists in the token, as text."""
         return self._run(["pkcs11-tool", "--module", MODULE, "--login", "--pin",

@@ -16,7 +16,8 @@ import time
 from lab.center import PROVIDER, Center
 from lab.gateway import Gateway
 from lab.pki import Pki
-from lab.world import CENTER_ADDRESS, GROUPS, REPOSITORY, LabError, World, wait_for
+from lab.world import (CENTER_ADDRESS, GROUPS, PATIENCE, REPOSITORY, LabError, World,
+    wait_for)
 
 MAKER = "acme"
 DICOM_PORT = 104
@@ -188,14 +189,14 @@ class Stage:
             self.gateways[site].wait_online(timeout)
 
     def approve(self, count, timeout=60):
-        """Approves `count` enrolments as they come in."""
+        """Approves the enrolments of `count` gateways as they come in."""
         approved = set()
 
         def done():
             for item in self.center.api("GET", "/enrolments")["items"]:
-                if item["state"] == "waiting" and item["id"] not in approved:
+                if item["state"] == "waiting":
                     self.center.api("POST", f"/enrolments/{item['id']}/approve", {})
-                    approved.add(item["id"])
+                    approved.add(item["gateway"])
             return len(approved) >= count
         wait_for(done, timeout, f"{count} enrolments come in", 0.1)
 
@@ -218,7 +219,7 @@ class Stage:
         return self.center.api("GET", f"/connections/{identity}")
 
     def wait_connection(self, identity, state, timeout=20):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while True:
             found = self.connection(identity)
             if found["state"] == state:

@@ -18,7 +18,7 @@ import threading
 import time
 
 if __name__ != "__main__":
-    from lab.world import REPOSITORY, LabError, wait_for
+    from lab.world import PATIENCE, REPOSITORY, LabError, wait_for
 
 ETH_P_IP, SO_TIMESTAMPNS, UDP = 0x0800, 35, 17
 
@@ -48,7 +48,7 @@ class Stream:
 
     def wait_quiet(self, seconds, timeout=60):
         """Waits until no packet came for so long; returns the moment of the last one."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while time.clock_gettime(time.CLOCK_REALTIME) - self.last < seconds:
             if time.monotonic() > end:
                 raise LabError(f"the stream still flows after {timeout} s")

@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 
-from lab.world import LabError
+from lab.world import PATIENCE, LabError
 
 # What a packet is, and what stands in a message (strongSwan's vici README).
 REQUEST, RESPONSE, UNKNOWN, REGISTER, UNREGISTER, CONFIRM, NO_EVENT, EVENT = range(8)
@@ -61,7 +61,7 @@ class Vici:
 
     def wait_event(self, name, predicate=lambda message: True, timeout=20):
         """The moment at which the first such event was read; it and those before it are forgotten."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while True:
             for number, (moment, found, message) in enumerate(self.events):
                 if found == name and predicate(message):

@@ -132,6 +132,16 @@ CLONE_NEWNET = 0x40000000
 MARK = "SEKISHO_WORLD"  # environment of every process of a world: how a stray one is known
 
 
+# How much slower than usual everything is: programs built with sanitizers take their time. Multiplies
+# every limit that is there to end a test that hangs; what a requirement says stays as it is.
+PATIENCE = float(os.environ.get("SEKISHO_PATIENCE") or 1)
+
+# How the sanitizers' reports begin, and what they say when they cannot give one.
+SANITIZER = re.compile(r"runtime error: |ERROR: [A-Za-z]+Sanitizer|[A-Za-z]+Sanitizer: "
+    r"|[A-Za-z]+Sanitizer has encountered|[A-Za-z]+Sanitizer CHECK failed")
+SANITIZER_BYTES = 4000  # of one report
+
+
 class LabError(Exception):
     """The world could not be built, or a program in it did not do what it had to."""
 
@@ -140,8 +150,26 @@ class LabTimeout(LabError):
     """wait_for gave up."""
 
 
+class SanitizerError(LabError):
+    """A program did what the sanitizer it was built with forbids."""
+
+
+def sanitizer_refuse(outputs):
+    """Raises what sanitizers report in programs' outputs, pairs of (whose, text), if they do."""
+    reports = []
+    for who, text in outputs:
+        found = SANITIZER.search(text)
+        if found:
+            start = text.rfind("\n", 0, found.start()) + 1
+            reports.append(f"{who}: {text[start:start + SANITIZER_BYTES]}")
+    if reports:
+        raise SanitizerError("\n".join(reports))
+
+
 def wait_for(predicate, timeout, what="the condition", interval=0.02):
-    """Waits until predicate() is true and returns what it returned; LabTimeout after `timeout` s."""
+    """Waits until predicate() is true and returns what it returned; LabTimeout after `timeout` s
+    (times PATIENCE)."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     while True:
         value = predicate()
@@ -196,7 +224,7 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.popen.wait(timeout)
+                self.popen.wait(timeout * PATIENCE)
         return self.popen.returncode
 
     def kill(self):
@@ -206,7 +234,7 @@ class Process:
     def wait(self, timeout):
         """Its exit status; LabTimeout when it still runs after `timeout` seconds."""
         try:
-            return self.popen.wait(timeout)
+            return self.popen.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             raise LabTimeout(f"{self.argv[0]} on {self.node} still runs after {timeout} s") from None
 
@@ -406,10 +434,11 @@ class World:
         environment = self._environment(options.pop("env", None))
         try:
             done = subprocess.run(self._exec(node) + argv, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, text=True, errors="replace", timeout=timeout,
-                env=environment, **options)
+                stderr=subprocess.PIPE, text=True, errors="replace",
+                timeout=timeout * PATIENCE, env=environment, **options)
         except subprocess.TimeoutExpired:
             raise LabTimeout(f"{argv[0]} on {node} still ran after {timeout} s") from None
+        sanitizer_refuse([(f"{argv[0]} on {node}", done.stderr)])
         if check and done.returncode:
             said = (done.stderr.strip() or done.stdout.strip())[-600:]
             raise LabError(f"{' '.join(argv)[:200]} on {node} ended with {done.returncode}: {said}")
@@ -434,6 +463,7 @@ class World:
     def call(self, node, function, *arguments, timeout=30):
         """Runs a Python function in a child process inside the node's network namespace (files are
         the caller's) and returns its result; its exception is raised here. Costs about 2 ms."""
+        timeout *= PATIENCE
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -502,21 +532,24 @@ class World:
     # Ending
 
     def cleanup(self):
-        """Ends every process, removes every namespace and the directory. May be called twice."""
+        """Ends every process, removes every namespace and the directory. May be called twice. Then
+        a SanitizerError if one of the programs has reported something."""
         if self._closed or os.getpid() != self._owner:
             return
         for process in self.processes:
             if process.alive():
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGTERM)
-        end = time.monotonic() + 3
+        end = time.monotonic() + 3 * PATIENCE
         while time.monotonic() < end and any(process.alive() for process in self.processes):
             time.sleep(0.01)
+        said = {process.log.name: process.text() for process in self.processes}
         _remove(self.prefix, self.directory)
         for process in self.processes:
             process.popen.wait()
         self._closed = True
         _unguard(self)
+        sanitizer_refuse(said.items())
 
     def leftovers(self):
         """What of this world still exists, as a list of texts; empty after cleanup()."""

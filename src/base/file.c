@@ -9,6 +9,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define READ_BYTES 4096
+
 int file_read(const char *path, struct buf *out, struct err *err)
 {
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -17,9 +19,9 @@ int file_read(const char *path, struct buf *out, struct err *err)
 		return err_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
 	}
 	for (;;) {
+		uint8_t piece[READ_BYTES]; /* on the stack of each process for as long as it runs */
 		size_t room = out->count_max - out->count;
-		size_t want = room < 65536 ? room + 1 : 65536;
-		uint8_t piece[65537];
+		size_t want = room < sizeof(piece) ? room + 1 : sizeof(piece);
 		ssize_t got = read(fd, piece, want);
 
 		if (got < 0 && errno == EINTR) {

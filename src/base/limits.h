@@ -113,6 +113,10 @@
 #define GRANT_AGE_SEC_MAX (2 * CLOCK_SKEW_SEC_MAX)
 #define GRANT_UP_SEC_MAX 60
 
+/* A peer's service certificate as it comes with a grant; it is kept in one journal record with the
+ * grant (JOURNAL_RECORD_BYTES_MAX). Ours have 0.8 kB, one over RSA-4096 with long names 2 kB. */
+#define SERVICE_CERT_DER_BYTES_MAX 3072
+
 /* Records a gateway keeps while the center is away (F34: 72 hours). */
 #define JOURNAL_BYTES_MAX (256 << 20)
 #define JOURNAL_RECORD_BYTES_MAX (8 << 10)

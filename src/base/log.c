@@ -5,10 +5,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define LOG_LINE_BYTES_MAX 4096
 
 static const char *log_process = "sekisho";
 static enum log_level log_level_max = LOG_INFO;
+static char log_last[LOG_LAST_BYTES_MAX];
+static int64_t log_last_usec;
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
 void log_open(const char *process, enum log_level level)
@@ -60,6 +64,26 @@ static void write_line(enum log_level level, const char *text)
 	}
 }
 
+static void keep_last(const char *text)
+{
+	size_t count = strnlen(text, sizeof(log_last));
+
+	if (count == sizeof(log_last)) {
+		/* Not in the middle of a character (UTF-8). */
+		for (count--; count > 0 && ((unsigned char)text[count] & 0xc0) == 0x80; count--) {
+		}
+	}
+	memcpy(log_last, text, count);
+	log_last[count] = '\0';
+	log_last_usec = clock_wall_usec();
+}
+
+const char *log_last_error(int64_t *ret_wall_usec)
+{
+	*ret_wall_usec = log_last_usec;
+	return log_last;
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
 	char text[LOG_LINE_BYTES_MAX];
@@ -71,6 +95,9 @@ void log_write(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	if (level == LOG_ERROR) {
+		keep_last(text);
+	}
 	write_line(level, text);
 }
 

@@ -1,11 +1,28 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
+
+/* What is this large has a mapping of its own: it begins as zeroes at no cost, and is gone when it
+ * is freed. */
+#define LARGE_BYTES (128 << 10)
+/* Free memory at the end of the heap: more than the first is cut down to the second. The distance
+ * keeps a buffer of 64 KiB that comes and goes from moving the end each time. */
+#define SPARE_BYTES_MAX (128 << 10)
+#define SPARE_BYTES (64 << 10)
+
+void mem_give_back(void)
+{
+	/* Left alone, glibc raises both limits to the largest that was ever freed. */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	mallopt(M_TRIM_THRESHOLD, SPARE_BYTES_MAX);
+	mallopt(M_TOP_PAD, SPARE_BYTES);
+}
 
 void *mem_new(size_t count, size_t object_bytes)
 {

@@ -38,6 +38,10 @@
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* To be called once, at the start of a process that stays: what was freed goes back to the kernel,
+ * also after something large was freed. */
+void mem_give_back(void);
+
 /* Zeroed memory for `count` objects; never returns NULL. Freed with free(). */
 void *mem_new(size_t count, size_t object_bytes);
 

@@ -17,6 +17,15 @@
 
 #include "base/err.h"
 
+/* Whether this build has AddressSanitizer (clang says it so, gcc so). */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define WITH_SANITIZER
+#endif
+
 #define SANDBOX_READ 1u  /* open and list below this path */
 #define SANDBOX_WRITE 2u /* change, make, remove and rename below this path; implies reading */
 #define SANDBOX_EXECUTE 4u
@@ -53,8 +62,8 @@ extern const char *const sandbox_calls_processes[];
 int sandbox_prepare(struct err *err) must_use;
 
 /* Puts up the walls. A kernel without Landlock (before 5.13) is passed over and said so in a log
- * line; a kernel that refuses seccomp is a fault. In builds with AddressSanitizer the system call
- * list is left out, because the sanitizer's own calls are not ours to list. */
+ * line; a kernel that refuses seccomp is a fault. Builds with sanitizers allow beside it what
+ * looking for leaks and reporting take. */
 int sandbox_enter(const struct sandbox *sandbox, struct err *err) must_use;
 
 /* Drops every capability but `keep` from all sets, the bounding set included. */

@@ -21,6 +21,11 @@
 
 static const enum grant_side sides[] = { GRANT_INITIATOR, GRANT_RESPONDER };
 
+static enum grant_side other_side(enum grant_side side)
+{
+	return side == GRANT_INITIATOR ? GRANT_RESPONDER : GRANT_INITIATOR;
+}
+
 /* --- sending ------------------------------------------------------------- */
 
 static struct connection_action *push_send(struct connection_turn *turn,
@@ -141,17 +146,21 @@ static void send_desired(
 	if (!row->armed[side] || (row->state == CONNECTION_GOING && !row->up[side])) {
 		send_grant(turn, connection, side);
 	}
-	if (row->state >= CONNECTION_GOING && row->grant.ike == side && !row->up[side]) {
+	if (row->grant.ike == side && row->armed[other_side(side)] && !row->up[side]) {
 		push_send(turn, CONNECTION_SEND_GO, connection, side);
 	}
 }
 
+/* First the one that waits for IKE: it is to be armed when the other one starts. */
 void step_send_desired(struct connection_turn *turn, struct connection *connection)
 {
-	for (size_t i = 0; i < ARRAY_COUNT(sides); i++) {
-		if (connection->online[sides[i]]) {
-			send_desired(turn, connection, sides[i]);
-		}
+	enum grant_side ike = connection->row.grant.ike;
+
+	if (connection->online[other_side(ike)]) {
+		send_desired(turn, connection, other_side(ike));
+	}
+	if (connection->online[ike]) {
+		send_desired(turn, connection, ike);
 	}
 	connection->resend_at = turn->now.monotonic_usec + CONNECTION_RESEND_SEC * USEC_PER_SEC;
 }
@@ -187,6 +196,19 @@ static void close_own(
 	close_connection(turn, connection, "connection.cut", "center", reason);
 }
 
+/* "go" as soon as the other gateway is ready for IKE: the one that starts it waits by itself until
+ * it is armed as well. The intent is on disk since the grant, and a center that forgets this step
+ * takes it again: the word need not wait for the disk. */
+static void arm(struct connection_turn *turn, struct connection *connection, enum grant_side side)
+{
+	struct connection_row *row = &connection->row;
+
+	if (!row->armed[side] && row->state == CONNECTION_GRANTED && row->grant.ike != side) {
+		push_send(turn, CONNECTION_SEND_GO, connection, row->grant.ike);
+	}
+	row->armed[side] = true;
+}
+
 /* GRANTED ─▶ GOING ─▶ UP, as far as the reports go. True when something changed. */
 static void advance(struct connection_turn *turn, struct connection *connection)
 {
@@ -197,9 +219,6 @@ static void advance(struct connection_turn *turn, struct connection *connection)
 		row->state = CONNECTION_GOING;
 		connection->deadline =
 		        turn->now.monotonic_usec + CONNECTION_UP_SEC_MAX * USEC_PER_SEC;
-		/* The intent is on disk since the grant, and a center that forgets this step takes
-		 * it again: the word need not wait for the disk. */
-		push_send(turn, CONNECTION_SEND_GO, connection, row->grant.ike);
 		step_record_push(turn, "connection.armed", id,
 		        step_record_new(turn, "connection.armed", id));
 		step_store(turn, connection);
@@ -278,7 +297,7 @@ void connection_report(struct connection_machine *machine, const char *gateway,
 		}
 		return;
 	}
-	connection->row.armed[side] = true;
+	arm(&turn, connection, side);
 	if (report == CONNECTION_REPORT_UP && !connection->row.up[side]) {
 		connection->row.up[side] = true;
 		raise_to(&connection->alive_until[side],

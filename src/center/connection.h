@@ -17,7 +17,8 @@
  *      closed, or until no lease or grant of it can be alive any more; nothing renews it;
  *   4  each change comes as CONNECTION_RECORD, CONNECTION_STORE and only then what it causes. The
  *      one word that does not wait is "go": its intent is the grant, which is on disk, and a center
- *      that forgot that both were armed finds out again;
+ *      that forgot who was armed finds out again. It is sent as soon as the gateway that waits for
+ *      IKE is armed; the one that starts it does so when it is armed itself;
  *   9  connection_review() ends what is no longer permitted.
  * And no number (mark) is used by two connections of which both may be alive anywhere.
  *

@@ -439,11 +439,13 @@ static int end(struct center *center, int code)
 
 int core_main(const struct process_arguments *arguments)
 {
-	struct center *center = mem_new(1, sizeof(*center));
+	/* Static, as it lives as long as the process: at the end only what is lost leaks. */
+	static struct center *center;
 	struct record *record;
 	struct err err = { 0 };
 	int r;
 
+	center = mem_new(1, sizeof(*center));
 	center->arguments = arguments;
 	center->signer_fd = -1;
 	center->started_usec = clock_wall_usec();

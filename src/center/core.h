@@ -127,6 +127,7 @@ struct center {
 	struct connection_actions actions;
 	char grant_id[ID_BYTES_MAX + 1]; /* the grant sealed last, sent twice in a row */
 	char *grant_seal;
+	bool sealing;             /* the signer works on the seal of grant_id */
 	struct decision decision; /* of the newest answer */
 
 	struct refusals *refusals;

@@ -453,10 +453,12 @@ static int start(struct front *front, struct err *err)
 
 int front_main(const struct process_arguments *arguments)
 {
-	struct front front = { .arguments = arguments };
+	/* Static, as it lives as long as the process: at the end only what is lost leaks. */
+	static struct front front;
 	struct err err = { 0 };
 	int r;
 
+	front.arguments = arguments;
 	if (sandbox_prepare(&err) < 0 ||
 	        process_configure(arguments, "front", &front.config) != 0) {
 		return 1;

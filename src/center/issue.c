@@ -115,6 +115,7 @@ int issue_approve(
 		return 1;
 	}
 	r = csr_parse(row->csr.bytes, row->csr.count, &csr, err);
+	buf_clear(&row->tbs);
 	row->tbs = BUF(2 * CERT_DER_BYTES_MAX);
 	if (r == 0) {
 		r = prepare(center, gateway, csr, &row->tbs, err);

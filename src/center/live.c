@@ -152,12 +152,52 @@ static void store_row(struct center *center, const struct connection_row *row, u
 	core_must(store_connection_put(center->store, &stored), "keep a connection");
 }
 
+/* The token seals a new grant while the database writes it. Nothing is let out before both are
+ * done. */
+static void begin_seal(struct center *center)
+{
+	const struct connection_actions *actions = &center->actions;
+	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
+	const struct grant *grant = NULL;
+
+	for (size_t i = 0; i < actions->count && !grant; i++) {
+		grant = actions->items[i].grant;
+	}
+	if (!grant) {
+		return;
+	}
+	grant_print(grant, &payload);
+	free(TAKE(center->grant_seal));
+	memcpy(center->grant_id, grant->id.text, sizeof(center->grant_id));
+	center->sealing = signer_grant_begin(center->signer, &payload, NULL) == 0;
+}
+
+static void end_seal(struct center *center)
+{
+	AUTO_BUF struct buf seal = BUF(JWS_SMALL_BYTES_MAX);
+	struct err err = { 0 };
+
+	if (!center->sealing) {
+		return;
+	}
+	ledger_commit(center);
+	/* What follows goes out together, at the end of this round. */
+	ledger_begin(center);
+	center->sealing = false;
+	if (signer_grant_end(center->signer, &seal, &err) != 0) {
+		log_error("grant %s is not sealed: %s", center->grant_id, err.text);
+		return;
+	}
+	center->grant_seal = mem_string(buf_text(&seal));
+}
+
 /* The seal of a grant goes to two gateways, one after the other: it is made once. */
 static const char *seal_grant(struct center *center, const struct grant *grant)
 {
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX), seal = BUF(JWS_SMALL_BYTES_MAX);
 	struct err err = { 0 };
 
+	end_seal(center);
 	if (center->grant_seal && text_equal(center->grant_id, grant->id.text)) {
 		return center->grant_seal;
 	}
@@ -170,6 +210,30 @@ static const char *seal_grant(struct center *center, const struct grant *grant)
 	center->grant_seal = mem_string(buf_text(&seal));
 	memcpy(center->grant_id, grant->id.text, sizeof(center->grant_id));
 	return center->grant_seal;
+}
+
+/* The grant names the certificates by serial; each gateway gets its peer's own, which its charon is
+ * to accept and no other. */
+static json_t *grant_event(struct center *center, const struct connection_action *action)
+{
+	const struct grant *grant = action->grant;
+	const struct grant_end *peer = text_equal(grant->initiator.gateway, action->gateway)
+	                                       ? &grant->responder
+	                                       : &grant->initiator;
+	const char *seal = seal_grant(center, grant);
+	struct store_certificate row = { 0 };
+	AUTO_BUF struct buf text = BUF(2 * CERT_DER_BYTES_MAX);
+	int r = store_certificate_get(center->store, 2, peer->serial, &row);
+
+	core_must(r < 0 ? r : 0, "read a certificate");
+	base64_add(&text, row.der.bytes, row.der.count);
+	store_row_clear(STORE_CERTIFICATE, &row);
+	if (r > 0) {
+		log_error("grant %s: certificate %s of %s is not on record", grant->id.text,
+		        peer->serial, peer->gateway);
+		return NULL;
+	}
+	return seal ? json_pack("{ss ss}", "grant", seal, "certificate", buf_text(&text)) : NULL;
 }
 
 static json_t *seal_lease(struct center *center, const struct lease *lease)
@@ -189,7 +253,7 @@ static void send_action(struct center *center, const struct connection_action *a
 {
 	const struct gateway *gateway = registry_gateway(center, action->gateway);
 	AUTO_JSON json_t *data = NULL;
-	const char *name = "", *seal;
+	const char *name = "";
 
 	if (!gateway || !gateway->front) {
 		return; /* It gets all that is desired when it comes back. */
@@ -197,8 +261,7 @@ static void send_action(struct center *center, const struct connection_action *a
 	switch (action->type) {
 	case CONNECTION_SEND_GRANT:
 		name = "grant";
-		seal = seal_grant(center, action->grant);
-		data = seal ? json_pack("{ss}", "grant", seal) : NULL;
+		data = grant_event(center, action);
 		break;
 	case CONNECTION_SEND_GO:
 		name = "go";
@@ -353,7 +416,9 @@ struct live_answer live_ask(struct center *center, const struct connection_reque
 
 	center->decision = (struct decision){ 0 };
 	connection_ask(center->machine, request, clock_now(), &center->actions);
+	begin_seal(center);
 	answer = run(center);
+	end_seal(center);
 	if (answer.answer == CONNECTION_ACCEPTED) {
 		center->counts.granted++;
 	} else if (answer.answer == CONNECTION_DENIED) {

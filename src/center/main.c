@@ -94,7 +94,10 @@ static void on_ended(void *context, struct process *process, int status)
 		state->control = -1;
 	}
 	if (state->stopping) {
-		if (child->kind == CHILD_CORE || all_ended(state)) {
+		if (child->kind == CHILD_CORE && state->signer.process) {
+			process_stop(state->signer.process); /* it ends by itself, or is killed */
+		}
+		if (all_ended(state)) {
 			loop_stop(state->loop, 0);
 		}
 		return;
@@ -283,11 +286,13 @@ static int start_all(struct main_state *state)
 
 static int parent_main(const struct process_arguments *arguments)
 {
-	struct main_state state = { .arguments = arguments, .control = -1 };
+	/* Static, as it lives as long as the process: at the end only what is lost leaks. */
+	static struct main_state state = { .control = -1 };
 	ssize_t count = readlink("/proc/self/exe", state.executable, sizeof(state.executable) - 1);
 	struct err err = { 0 };
 	int r;
 
+	state.arguments = arguments;
 	if (count <= 0 || sandbox_prepare(&err) < 0 ||
 	        process_configure(arguments, "main", &state.config) != 0) {
 		return 1;

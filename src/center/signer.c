@@ -473,7 +473,8 @@ int signer_main(const struct process_arguments *arguments)
 	static const char *const pipe_calls[] = { "recvfrom", "sendto", NULL };
 	static const char *const *const calls[] = { sandbox_calls_base, sandbox_calls_files,
 		pipe_calls, NULL };
-	struct signer signer = { .list = BUF(CRL_DER_BYTES_MAX) };
+	/* Static, as it lives as long as the process: at the end only what is lost leaks. */
+	static struct signer signer = { .list = BUF(CRL_DER_BYTES_MAX) };
 	struct err err = { 0 };
 	int r;
 
@@ -481,8 +482,10 @@ int signer_main(const struct process_arguments *arguments)
 	        process_configure(arguments, "signer", &signer.config) != 0) {
 		return 1;
 	}
-	/* A new configuration means new keys at most, and those need a restart. */
+	/* A new configuration means new keys at most, and those need a restart. Who stops the whole
+	 * group of processes must not take the signer from core before its last checkpoint. */
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	r = open_all(&signer, &err);
 	if (r == 0) {
 		r = sandbox_enter(

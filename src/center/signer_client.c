@@ -51,9 +51,29 @@ bool signer_client_up(const struct signer_client *client)
 	return client->fd >= 0;
 }
 
-/* The reply's type, or SIGNER_AWAY. */
-static int call(struct signer_client *client, enum signer_call type, const struct buf *request,
-        struct buf *reply, struct err *err)
+static int no_answer(struct signer_client *client, int fault, struct err *err)
+{
+	log_error("the signer does not answer (%s)", strerror(-fault));
+	give_up(client);
+	return err_set(err, SIGNER_AWAY, "the signer does not answer");
+}
+
+/* Outcome SIGNER_AWAY. */
+static int ask(struct signer_client *client, enum signer_call type, const struct buf *request,
+        struct err *err)
+{
+	int r;
+
+	if (client->fd < 0) {
+		return err_set(err, SIGNER_AWAY, "the signer is not there");
+	}
+	r = channel_ask(client->fd, type, ++client->tag, request->bytes, request->count,
+	        SIGNER_DEADLINE_MSEC);
+	return r < 0 ? no_answer(client, r, err) : 0;
+}
+
+/* The type of the reply to the last ask(), or SIGNER_AWAY. */
+static int answer(struct signer_client *client, struct buf *reply, struct err *err)
 {
 	uint16_t reply_type = 0;
 	int r;
@@ -62,12 +82,9 @@ static int call(struct signer_client *client, enum signer_call type, const struc
 	if (client->fd < 0) {
 		return err_set(err, SIGNER_AWAY, "the signer is not there");
 	}
-	r = channel_call(client->fd, type, ++client->tag, request->bytes, request->count,
-	        SIGNER_DEADLINE_MSEC, &reply_type, reply);
+	r = channel_answer(client->fd, client->tag, SIGNER_DEADLINE_MSEC, &reply_type, reply);
 	if (r < 0) {
-		log_error("the signer does not answer (%s)", strerror(-r));
-		give_up(client);
-		return err_set(err, SIGNER_AWAY, "the signer does not answer");
+		return no_answer(client, r, err);
 	}
 	switch (reply_type) {
 	case SIGNER_OK:
@@ -83,18 +100,43 @@ static int call(struct signer_client *client, enum signer_call type, const struc
 	return err_set(err, SIGNER_AWAY, "the signer is not itself");
 }
 
-/* For calls whose reply is the result. */
-static int call_for(struct signer_client *client, enum signer_call type, const struct buf *request,
-        struct buf *out, struct err *err)
+static int call(struct signer_client *client, enum signer_call type, const struct buf *request,
+        struct buf *reply, struct err *err)
+{
+	int r = ask(client, type, request, err);
+
+	return r == 0 ? answer(client, reply, err) : r;
+}
+
+/* For answers that are the result. */
+static int answer_for(struct signer_client *client, struct buf *out, struct err *err)
 {
 	AUTO_BUF struct buf reply = BUF(MESSAGE_BYTES_MAX);
-	int r = call(client, type, request, &reply, err);
+	int r = answer(client, &reply, err);
 
 	if (r != SIGNER_OK) {
 		return r == SIGNER_ASKS ? SIGNER_AWAY : r;
 	}
 	buf_add(out, reply.bytes, reply.count);
 	return 0;
+}
+
+static int call_for(struct signer_client *client, enum signer_call type, const struct buf *request,
+        struct buf *out, struct err *err)
+{
+	int r = ask(client, type, request, err);
+
+	return r == 0 ? answer_for(client, out, err) : r;
+}
+
+int signer_grant_begin(struct signer_client *client, const struct buf *payload, struct err *err)
+{
+	return ask(client, SIGNER_GRANT, payload, err);
+}
+
+int signer_grant_end(struct signer_client *client, struct buf *out, struct err *err)
+{
+	return answer_for(client, out, err);
 }
 
 int signer_grant(

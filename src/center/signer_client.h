@@ -30,6 +30,11 @@ bool signer_client_up(const struct signer_client *client);
 /* `payload` is canonical JSON; the JWS is added to `out`. */
 int signer_grant(struct signer_client *client, const struct buf *payload, struct buf *out,
         struct err *err) must_use;
+/* The same in two halves: the token works while core does something else, but no other call here.
+ * After outcome 0 of the first half the second one has to follow. */
+int signer_grant_begin(
+        struct signer_client *client, const struct buf *payload, struct err *err) must_use;
+int signer_grant_end(struct signer_client *client, struct buf *out, struct err *err) must_use;
 int signer_lease(struct signer_client *client, const struct buf *payload, struct buf *out,
         struct err *err) must_use;
 int signer_checkpoint(struct signer_client *client, const struct merkle_head *head, struct buf *out,

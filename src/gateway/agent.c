@@ -115,7 +115,7 @@ static int on_priv_message(
 	case MESSAGE_REPORT:
 		text = cursor_block(&cursor, &count);
 		if (cursor_done(&cursor)) {
-			agent_report(agent, (const char *)text, count);
+			agent_report(agent, (const char *)text, count, tag == 1);
 		}
 		return 0;
 	case MESSAGE_JOURNAL:
@@ -204,6 +204,7 @@ static int open_trust(struct agent *agent, struct err *err)
 static int become_user(const struct agent *agent, struct err *err)
 {
 	const struct passwd *user = getpwnam(agent->config->user);
+	pid_t parent = getppid();
 
 	if (!user) {
 		return err_set(err, 1, "there is no user \"%s\"", agent->config->user);
@@ -221,6 +222,9 @@ static int become_user(const struct agent *agent, struct err *err)
 	        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
 		return err_set(
 		        err, 1, "cannot become %s: %s", agent->config->user, strerror(errno));
+	}
+	if (getppid() != parent) {
+		return err_set(err, 1, "main has ended meanwhile");
 	}
 	return 0;
 }

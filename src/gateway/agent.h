@@ -112,7 +112,7 @@ void agent_token_look(void *context);
 /* Starts (again) to hold the stream. */
 void agent_link_start(struct agent *agent);
 void agent_link_stop(struct agent *agent);
-void agent_report(struct agent *agent, const char *report, size_t count);
+void agent_report(struct agent *agent, const char *report, size_t count, bool may_wait);
 void agent_journal_grew(struct agent *agent, uint64_t newest, uint64_t oldest);
 /* Whether reports are still to be sent. */
 bool agent_reports_wait(const struct agent *agent);

@@ -28,6 +28,9 @@
 	200 /* lets what belongs together go together, and a tunnel come up first */
 #define JOURNAL_RETRY_MSEC 2000
 #define REPORT_RETRY_MSEC 500
+#define REPORT_WAIT_MSEC                                                                           \
+	20 /* for one that may wait: as long as a tunnel needs to come up nearby                   \
+	    */
 #define REPORTS_BYTES_MAX (HTTP_BODY_BYTES_MAX / 2) /* the center takes a body of twice as much */
 #define STEADY_USEC (10 * USEC_PER_SEC) /* a stream that lived so long is worth a quick retry */
 
@@ -310,7 +313,7 @@ bool agent_reports_wait(const struct agent *agent)
 	return agent->reports.count > 0 && agent->state == AGENT_ONLINE;
 }
 
-void agent_report(struct agent *agent, const char *report, size_t count)
+void agent_report(struct agent *agent, const char *report, size_t count, bool may_wait)
 {
 	if (agent->reports.count + count + 1 > REPORTS_BYTES_MAX) {
 		/* A new stream makes the center ask for everything once more. */
@@ -325,7 +328,11 @@ void agent_report(struct agent *agent, const char *report, size_t count)
 		buf_add_text(&agent->reports, ",");
 	}
 	buf_add(&agent->reports, report, count);
-	send_reports(agent);
+	if (may_wait) {
+		loop_timer_set(agent->report_timer, REPORT_WAIT_MSEC);
+	} else {
+		send_reports(agent);
+	}
 }
 
 /* --- journal --- */

@@ -197,6 +197,8 @@ static int session_open(struct charon *charon, enum role role, struct session **
 /* Outcome 1: the connection broke; the caller decides what that means. */
 static int session_flush(struct session *session)
 {
+	size_t wiped = session->output.count;
+
 	while (session->output.count > 0) {
 		ssize_t sent = send(session->fd, session->output.bytes, session->output.count,
 		        MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -210,19 +212,21 @@ static int session_flush(struct session *session)
 		buf_drop(&session->output, sent > 0 ? (size_t)sent : 0);
 	}
 	loop_watch_events(session->watch, EPOLLIN | (session->output.count > 0 ? EPOLLOUT : 0u));
-	if (session->output.count == 0 && session->output.bytes) {
+	if (wiped > 0 && session->output.count == 0) {
 		mem_wipe(session->output.bytes, session->output.room);
 	}
 	return 0;
 }
 
+/* Written at once, so that charon works while we do something else. That it broke is not told from
+ * inside a call: session_run() finds it again. */
 static void session_send(struct session *session, const struct buf *packet)
 {
 	buf_add(&session->output, packet->bytes, packet->count);
 	assert_always(!session->output.overflowed);
-	/* Not written here: session_run() does it, so that no failure is told from inside a call.
-	 */
-	loop_watch_events(session->watch, EPOLLIN | EPOLLOUT);
+	if (session_flush(session) != 0) {
+		loop_watch_events(session->watch, EPOLLIN | EPOLLOUT);
+	}
 }
 
 static void session_register(struct session *session, const char *event)
@@ -659,7 +663,16 @@ int charon_load_authority(struct charon *charon, const uint8_t *der, size_t der_
 {
 	struct call *call = call_new(charon, done, context);
 
-	return call_submit(call, charon_message_authority(&call->request, der, der_bytes),
+	return call_submit(call, charon_message_certificate(&call->request, der, der_bytes, true),
+	        CHARON_COMMAND_DEADLINE_MSEC);
+}
+
+int charon_load_certificate(struct charon *charon, const uint8_t *der, size_t der_bytes,
+        charon_done *done, void *context)
+{
+	struct call *call = call_new(charon, done, context);
+
+	return call_submit(call, charon_message_certificate(&call->request, der, der_bytes, false),
 	        CHARON_COMMAND_DEADLINE_MSEC);
 }
 

@@ -75,14 +75,14 @@ struct charon_sa {
 };
 
 struct charon_peer {
-	const char *name;           /* name_valid(); the VICI connection, one per peer */
-	const char *local_address;  /* text, or NULL for any */
-	const char *remote_address; /* text, or NULL for any (the peer then initiates) */
-	const char *local_id, *remote_id;
-	const uint8_t *certificate; /* own tier 2 certificate, DER */
-	size_t certificate_bytes;
-	const uint8_t *authority; /* service CA that must have issued the peer's certificate, DER */
-	size_t authority_bytes;
+	const char *name;                 /* name_valid(); the VICI connection, one per peer */
+	const char *local_address;        /* text, or NULL for any */
+	const char *remote_address;       /* text, or NULL for any (the peer then initiates) */
+	const char *local_id, *remote_id; /* local_id: charon has its certificate and key */
+	/* The one certificate that the peer may come with, DER: charon refuses every other one,
+	 * also of the same identity and issuer, so that a revoked earlier one opens nothing. */
+	const uint8_t *peer_certificate;
+	size_t peer_certificate_bytes;
 	uint32_t if_id;   /* of the peer's xfrm interface with kernel ESP, else 0 */
 	bool encapsulate; /* force UDP encapsulation */
 	const char *ike_proposal, *esp_proposal; /* NULL for the default; comma between several */
@@ -129,6 +129,10 @@ int charon_load_token(struct charon *charon, const char *key_id, const char *pin
 /* Trusts a CA certificate. */
 int charon_load_authority(struct charon *charon, const uint8_t *der, size_t der_bytes,
         charon_done *done, void *context) must_use;
+/* Gives charon an own certificate; the key belongs to it that charon_load_token() named. It permits
+ * nothing, so it is loaded ahead and not with every peer. */
+int charon_load_certificate(struct charon *charon, const uint8_t *der, size_t der_bytes,
+        charon_done *done, void *context) must_use;
 /* Adds or replaces a peer with its children. Running SAs stay as they are. */
 int charon_load_peer(struct charon *charon, const struct charon_peer *peer, charon_done *done,
         void *context) must_use;
@@ -148,5 +152,5 @@ int charon_list(
         struct charon *charon, charon_each *each, charon_done *done, void *context) must_use;
 /* Forgets cached certificates and CRLs, so that a revocation counts at once. */
 int charon_flush_certificates(struct charon *charon, charon_done *done, void *context) must_use;
-/* Forgets all loaded private keys and authorities. */
+/* Forgets all loaded private keys, authorities and certificates. Peers stay. */
 int charon_clear_credentials(struct charon *charon, charon_done *done, void *context) must_use;

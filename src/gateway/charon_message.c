@@ -47,12 +47,13 @@ int charon_message_token(struct buf *out, const char *key_id, const char *pin, i
 	return vici_packet_end(&writer);
 }
 
-int charon_message_authority(struct buf *out, const uint8_t *der, size_t der_bytes)
+int charon_message_certificate(
+        struct buf *out, const uint8_t *der, size_t der_bytes, bool authority)
 {
 	struct vici_writer writer = vici_packet_start(out, VICI_COMMAND, "load-cert");
 
 	vici_text(&writer, "type", "X509");
-	vici_text(&writer, "flag", "CA");
+	vici_text(&writer, "flag", authority ? "CA" : "NONE");
 	vici_value(&writer, "data", der, der_bytes);
 	return vici_packet_end(&writer);
 }
@@ -105,17 +106,16 @@ static void put_authentication(struct vici_writer *writer, const struct charon_p
 {
 	vici_section_start(writer, "local");
 	vici_text(writer, "auth", "pubkey");
+	/* Its certificate is found by this name: charon reads every certificate that stands in a
+	 * connection anew, for half a millisecond each. */
 	vici_text(writer, "id", peer->local_id);
-	vici_list_start(writer, "certs");
-	vici_item(writer, peer->certificate, peer->certificate_bytes);
-	vici_list_end(writer);
 	vici_section_end(writer);
 
 	vici_section_start(writer, "remote");
 	vici_text(writer, "auth", "pubkey");
 	vici_text(writer, "id", peer->remote_id);
-	vici_list_start(writer, "cacerts");
-	vici_item(writer, peer->authority, peer->authority_bytes);
+	vici_list_start(writer, "certs");
+	vici_item(writer, peer->peer_certificate, peer->peer_certificate_bytes);
 	vici_list_end(writer);
 	vici_section_end(writer);
 }

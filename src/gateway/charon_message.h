@@ -10,7 +10,8 @@
 /* Each appends one command packet. Outcome 1: an argument does not fit the format. */
 int charon_message_plain(struct buf *out, const char *command) must_use;
 int charon_message_token(struct buf *out, const char *key_id, const char *pin, int slot) must_use;
-int charon_message_authority(struct buf *out, const uint8_t *der, size_t der_bytes) must_use;
+int charon_message_certificate(
+        struct buf *out, const uint8_t *der, size_t der_bytes, bool authority) must_use;
 int charon_message_peer(struct buf *out, const struct charon_peer *peer) must_use;
 int charon_message_unload(struct buf *out, const char *peer) must_use;
 int charon_message_initiate(

@@ -17,33 +17,33 @@ const struct config_key gateway_config_keys[] = {
 	        "The provider whose service this gateway uses." },
 	{ "", "center", CONFIG_TEXT, FIELD(center), NULL, true, 0, 0,
 	        "Host name or address of the provider's center." },
-	{ "", "device_port", CONFIG_COUNT, FIELD(device_port), "8443", false, 1, 65535,
+	{ "", "device-port", CONFIG_COUNT, FIELD(device_port), "8443", false, 1, 65535,
 	        "The center's port for gateways with a service certificate." },
-	{ "", "enrol_port", CONFIG_COUNT, FIELD(enrol_port), "8444", false, 1, 65535,
+	{ "", "enrol-port", CONFIG_COUNT, FIELD(enrol_port), "8444", false, 1, 65535,
 	        "The center's port for enrolment (EST)." },
-	{ "", "trust_root", CONFIG_PATH, FIELD(trust_root), "/etc/sekisho/root.pem", false, 0, 0,
+	{ "", "trust-root", CONFIG_PATH, FIELD(trust_root), "/etc/sekisho/root.pem", false, 0, 0,
 	        "The accreditor's root certificate; everything is checked against it." },
-	{ "", "site_owner", CONFIG_PATH, FIELD(site_owner), "/etc/sekisho/owner.pem", false, 0, 0,
+	{ "", "site-owner", CONFIG_PATH, FIELD(site_owner), "/etc/sekisho/owner.pem", false, 0, 0,
 	        "Public key of the site's owner, who signs the site's policy. Set up here, never "
 	        "taken from the center." },
-	{ "", "state_dir", CONFIG_PATH, FIELD(state_dir), "/var/lib/sekisho", false, 0, 0,
+	{ "", "state-dir", CONFIG_PATH, FIELD(state_dir), "/var/lib/sekisho", false, 0, 0,
 	        "Directory for what must survive a restart." },
-	{ "", "run_dir", CONFIG_PATH, FIELD(run_dir), "/run/sekisho", false, 0, 0,
+	{ "", "run-dir", CONFIG_PATH, FIELD(run_dir), "/run/sekisho", false, 0, 0,
 	        "Directory for sockets." },
 	{ "", "user", CONFIG_TEXT, FIELD(user), "nobody", false, 0, 0,
 	        "User that the process on the network (agent) runs as." },
 	{ "", "charon", CONFIG_PATH, FIELD(charon), "/usr/sbin/charon-systemd", false, 0, 0,
 	        "strongSwan's IKE daemon." },
-	{ "", "log_level", CONFIG_TEXT, FIELD(log_level), "info", false, 0, 0,
+	{ "", "log-level", CONFIG_TEXT, FIELD(log_level), "info", false, 0, 0,
 	        "error, warning, info or debug." },
 	{ "network", "wan", CONFIG_TEXT, FIELD(wan), "wan0", false, 0, 0,
 	        "Interface towards the internet." },
 	{ "network", "lan", CONFIG_TEXT, FIELD(lan), "lan0", false, 0, 0,
 	        "Interface towards the site's own network." },
-	{ "network", "allow_local", CONFIG_TEXT, FIELD(allow_local), "", false, 0, 0,
+	{ "network", "allow-local", CONFIG_TEXT, FIELD(allow_local), "", false, 0, 0,
 	        "TCP ports of the gateway itself that the site's own network may reach, separated "
 	        "by commas." },
-	{ "network", "service_prefix", CONFIG_TEXT, FIELD(service_prefix), "100.64.0.0/10", false,
+	{ "network", "service-prefix", CONFIG_TEXT, FIELD(service_prefix), "100.64.0.0/10", false,
 	        0, 0,
 	        "The range that holds the service addresses of every site of the provider; the "
 	        "packet filter guards it." },
@@ -53,14 +53,14 @@ const struct config_key gateway_config_keys[] = {
 	        false, 0, 0, "PKCS#11 module of the token that holds this gateway's keys." },
 	{ "token", "label", CONFIG_TEXT, FIELD(token_label), "sekisho", false, 0, 0,
 	        "Label of the token." },
-	{ "token", "pin_file", CONFIG_PATH, FIELD(token_pin_file), "/etc/sekisho/token.pin", false,
+	{ "token", "pin-file", CONFIG_PATH, FIELD(token_pin_file), "/etc/sekisho/token.pin", false,
 	        0, 0, "File with the token's PIN in its first line, mode 0600 or 0640." },
-	{ "token", "softhsm_config", CONFIG_PATH, FIELD(token_config), NULL, false, 0, 0,
+	{ "token", "softhsm-conf", CONFIG_PATH, FIELD(token_config), NULL, false, 0, 0,
 	        "SoftHSM configuration file, where SoftHSM is the token." },
-	{ "limits", "grant_max", CONFIG_DURATION, FIELD(grant_sec_max), "8h", false, 1,
+	{ "limits", "grant-max", CONFIG_DURATION, FIELD(grant_sec_max), "8h", false, 1,
 	        GRANT_SEC_MAX,
 	        "The longest connection this gateway opens, whatever the center grants." },
-	{ "limits", "lease_max", CONFIG_DURATION, FIELD(lease_sec_max), "300s", false, 1,
+	{ "limits", "lease-max", CONFIG_DURATION, FIELD(lease_sec_max), "300s", false, 1,
 	        LEASE_SEC_MAX, "The longest lease this gateway accepts." },
 	{ 0 },
 };
@@ -86,11 +86,11 @@ static int read_ports(const char *path, struct gateway_config *config, struct er
 			continue;
 		}
 		if (unsigned_parse(word, 65535, &port) != 0 || port == 0) {
-			return err_set(err, 1, "%s: [network] allow_local: \"%s\" is not a port",
+			return err_set(err, 1, "%s: [network] allow-local: \"%s\" is not a port",
 			        path, word);
 		}
 		if (config->local_port_count == GATEWAY_LOCAL_PORTS_MAX) {
-			return err_set(err, 1, "%s: [network] allow_local: more than %d ports",
+			return err_set(err, 1, "%s: [network] allow-local: more than %d ports",
 			        path, GATEWAY_LOCAL_PORTS_MAX);
 		}
 		config->local_ports[config->local_port_count++] = (uint16_t)port;
@@ -103,7 +103,7 @@ static int read_network(const char *path, struct gateway_config *config, struct 
 	if (prefix_parse(config->service_prefix, &config->services) != 0 ||
 	        config->services.address.family != ADDRESS_V4 || config->services.bits < 8) {
 		return err_set(err, 1,
-		        "%s: [network] service_prefix: must be an IPv4 prefix such as "
+		        "%s: [network] service-prefix: must be an IPv4 prefix such as "
 		        "100.64.0.0/10, not \"%s\"",
 		        path, config->service_prefix);
 	}
@@ -132,7 +132,7 @@ int gateway_config_read(const char *path, struct gateway_config *config, struct 
 	}
 	if (!one_of(config->log_level, levels)) {
 		return err_set(err, 1,
-		        "%s: log_level: must be error, warning, info or debug, not \"%s\"", path,
+		        "%s: log-level: must be error, warning, info or debug, not \"%s\"", path,
 		        config->log_level);
 	}
 	return read_network(path, config, err);
@@ -149,6 +149,18 @@ struct in_addr gateway_service_prefix(const struct gateway_config *config)
 void gateway_config_clear(struct gateway_config *config)
 {
 	config_clear(gateway_config_keys, config);
+}
+
+enum log_level gateway_log_level(const struct gateway_config *config)
+{
+	static const char *const names[] = { "error", "warning", "info", "debug" };
+
+	for (int level = 0; level < (int)ARRAY_COUNT(names); level++) {
+		if (text_equal(names[level], config->log_level)) {
+			return (enum log_level)level;
+		}
+	}
+	return LOG_INFO;
 }
 
 char *gateway_run_path(const struct gateway_config *config, const char *name)

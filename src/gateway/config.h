@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include "base/config.h"
+#include "base/log.h"
 #include "model/address.h"
 
 #define GATEWAY_LOCAL_PORTS_MAX 16
@@ -50,6 +51,8 @@ extern const struct config_key gateway_config_keys[];
 /* Reads and cross-checks. Outcome 1: the file is wrong; err names file, line and key. */
 int gateway_config_read(const char *path, struct gateway_config *config, struct err *err) must_use;
 void gateway_config_clear(struct gateway_config *config);
+
+enum log_level gateway_log_level(const struct gateway_config *config);
 
 /* "RUN_DIR/name" and "STATE_DIR/name", owned by the caller. */
 char *gateway_run_path(const struct gateway_config *config, const char *name);

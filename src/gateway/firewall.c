@@ -418,28 +418,49 @@ static size_t part_of(size_t count)
 	return count < NFT_BATCH_CHANGES_MAX ? count : NFT_BATCH_CHANGES_MAX;
 }
 
-int firewall_lease_set(struct firewall *firewall, const struct nft_lease *leases, size_t count,
-        uint64_t timeout_msec)
+/* Puts the change that stands at a place of a list into the batch. */
+typedef void add_change(struct nft_batch *batch, const void *list, size_t place);
+
+/* Makes `count` changes, as many at once as the kernel takes; ends at the first that fails. */
+static int commit_list(struct firewall *firewall, add_change *add, const void *list, size_t count)
 {
-	assert_always(timeout_msec > 0 && timeout_msec <= LEASE_SEC_MAX * 1000);
-	while (count > 0) {
-		size_t part = part_of(count);
+	for (size_t done = 0, part; done < count; done += part) {
 		struct nft_batch batch;
 		int r;
 
+		part = part_of(count - done);
 		batch_start(firewall, &batch);
 		for (size_t i = 0; i < part; i++) {
-			nft_lease_set(&batch, FIREWALL_LEASE_MAP, &leases[i], timeout_msec);
+			add(&batch, list, done + i);
 		}
 		r = outcome_of(commit(firewall, &batch));
 		nft_batch_clear(&batch);
 		if (r != 0) {
 			return r;
 		}
-		leases += part;
-		count -= part;
 	}
 	return 0;
+}
+
+struct lease_list {
+	const struct nft_lease *leases;
+	uint64_t timeout_msec;
+};
+
+static void add_lease(struct nft_batch *batch, const void *list, size_t place)
+{
+	const struct lease_list *set = list;
+
+	nft_lease_set(batch, FIREWALL_LEASE_MAP, &set->leases[place], set->timeout_msec);
+}
+
+int firewall_lease_set(struct firewall *firewall, const struct nft_lease *leases, size_t count,
+        uint64_t timeout_msec)
+{
+	struct lease_list list = { leases, timeout_msec };
+
+	assert_always(timeout_msec > 0 && timeout_msec <= LEASE_SEC_MAX * 1000);
+	return commit_list(firewall, add_lease, &list, count);
 }
 
 /* The way that does not depend on marks or on room in the map; dearer. */
@@ -652,27 +673,25 @@ static size_t differ(
 
 typedef void change_pair(struct nft_batch *batch, const char *map, struct nft_pair pair);
 
+struct pair_list {
+	const char *map;
+	change_pair *change;
+	const struct nft_pair *pairs;
+};
+
+static void add_pair(struct nft_batch *batch, const void *list, size_t place)
+{
+	const struct pair_list *set = list;
+
+	set->change(batch, set->map, set->pairs[place]);
+}
+
 static int change_pairs(struct firewall *firewall, const char *map, change_pair *change,
         const struct nft_pair *pairs, size_t count)
 {
-	while (count > 0) {
-		size_t part = part_of(count);
-		struct nft_batch batch;
-		int r;
+	struct pair_list list = { map, change, pairs };
 
-		batch_start(firewall, &batch);
-		for (size_t i = 0; i < part; i++) {
-			change(&batch, map, pairs[i]);
-		}
-		r = outcome_of(commit(firewall, &batch));
-		nft_batch_clear(&batch);
-		if (r != 0) {
-			return r;
-		}
-		pairs += part;
-		count -= part;
-	}
-	return 0;
+	return commit_list(firewall, add_pair, &list, count);
 }
 
 /* Makes one map hold exactly `want`, sorted here. What is wrong goes first: a key that maps to

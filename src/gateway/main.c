@@ -4,7 +4,9 @@
  * Process main starts the others and starts again whichever ends. It reads its configuration and
  * nothing else: no peer, no socket, no message. It stays root, because charon and priv are started
  * so, but keeps of root's rights only what they need and what starting takes (KEPT_CAPABILITIES):
- * it can load no module, trace no process and mount nothing.
+ * it can load no module, trace no process and mount nothing. priv and agent are another program
+ * (worker.c), so that nothing that reads a peer's bytes, and no OpenSSL, is in the one that is
+ * root.
  *
  *     main ─┬─ token         the token, for agent           no capability
  *           ├─ token-charon  the token, for charon          no capability
@@ -15,6 +17,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <grp.h>
+#include <libgen.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
@@ -33,6 +36,8 @@
 #include "gateway/charon_config.h"
 #include "gateway/process.h"
 #include "loop/process.h"
+
+#define WORKER_PROGRAM "sekisho-gateway-worker" /* beside this program */
 
 #define RESTART_MSEC_MIN 100
 #define RESTART_MSEC_MAX 3000
@@ -66,6 +71,7 @@ struct main {
 	struct loop *loop;
 	struct gateway_config config;
 	const char *config_path;
+	char *worker; /* path of the program that priv and agent are */
 	struct dataplane_choice plane;
 	gid_t agent_group;
 	struct child children[CHILD_COUNT];
@@ -161,9 +167,10 @@ static void start_child(struct child *child)
 	struct main *main = child->main;
 	AUTO_STRING char *server = mem_format("P11_KIT_SERVER_ADDRESS=unix:path=%s/%s.socket",
 	        main->config.run_dir, GATEWAY_TOKEN_AGENT);
-	const char *const argv[] = { "/proc/self/exe", "--process", child_names[child->kind],
-		"--config", main->config_path, "--dataplane", dataplane_name(main->plane.dataplane),
-		NULL };
+	bool token = child->kind == CHILD_TOKEN || child->kind == CHILD_TOKEN_CHARON;
+	const char *const argv[] = { token ? "/proc/self/exe" : main->worker, "--process",
+		child_names[child->kind], "--config", main->config_path,
+		token ? NULL : "--dataplane", dataplane_name(main->plane.dataplane), NULL };
 	const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", server, NULL };
 	struct process_plan plan = {
 		.name = child_names[child->kind], .argv = argv, .environment = environment
@@ -331,6 +338,25 @@ static void on_stop(void *context, int signal)
 	}
 }
 
+/* Where the other program is: looked up once, as an upgrade may put another in our place. */
+static int find_worker(struct main *main, struct err *err)
+{
+	char path[4096];
+	ssize_t count = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (count <= 0) {
+		return err_set(err, 1, "cannot tell where this program is: %s", strerror(errno));
+	}
+	path[count] = '\0';
+	main->worker = mem_format("%s/" WORKER_PROGRAM, dirname(path));
+	if (access(main->worker, X_OK) < 0) {
+		return err_set(err, 1,
+		        "cannot run %s: %s. It belongs to this program; install both.",
+		        main->worker, strerror(errno));
+	}
+	return 0;
+}
+
 static int make_directories(struct main *main, struct err *err)
 {
 	AUTO_STRING char *priv = gateway_state_path(&main->config, "priv");
@@ -404,7 +430,7 @@ static int run_main(struct main *main)
 
 	if (dataplane_parse(main->config.dataplane, &wanted) != 0 ||
 	        dataplane_choose(wanted, &main->plane, &err) != 0 ||
-	        make_directories(main, &err) != 0) {
+	        make_directories(main, &err) != 0 || find_worker(main, &err) != 0) {
 		log_error("%s", err.text);
 		return 1;
 	}
@@ -458,52 +484,20 @@ static int usage(FILE *out, int status)
 	return status;
 }
 
-static enum log_level log_level_of(const char *name)
-{
-	static const char *const names[] = { "error", "warning", "info", "debug" };
-
-	for (int level = 0; level < (int)ARRAY_COUNT(names); level++) {
-		if (text_equal(names[level], name)) {
-			return (enum log_level)level;
-		}
-	}
-	return LOG_INFO;
-}
-
-/* Runs one of the other processes, in the role that main gave it. */
-static int run_process(const struct main *main, const char *name, const char *dataplane)
-{
-	struct gateway_process process = { .config = &main->config };
-
-	log_open(name, log_level_of(main->config.log_level));
-	if (text_starts(name, GATEWAY_TOKEN_AGENT)) {
-		return gateway_token_main(&main->config, name);
-	}
-	if (!dataplane || dataplane_parse(dataplane, &process.dataplane) != 0) {
-		return GATEWAY_EXIT_CONFIG;
-	}
-	if (text_equal(name, "priv")) {
-		return gateway_priv_main(&process);
-	}
-	if (text_equal(name, "agent")) {
-		return gateway_agent_main(&process);
-	}
-	return GATEWAY_EXIT_CONFIG;
-}
-
 int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
 		{ "check", no_argument, NULL, 'n' }, { "sample", no_argument, NULL, 's' },
 		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
-		{ "process", required_argument, NULL, 'p' },
-		{ "dataplane", required_argument, NULL, 'D' }, { 0 } };
-	struct main main = { .config_path = "/etc/sekisho/gateway.conf" };
-	const char *process = NULL, *dataplane = NULL;
+		{ "process", required_argument, NULL, 'p' }, { 0 } };
+	/* Static, as it lives as long as the process: at the end only what is lost leaks. */
+	static struct main main = { .config_path = "/etc/sekisho/gateway.conf" };
+	const char *token = NULL;
 	struct err err = { 0 };
 	bool check = false;
 	int option, status;
 
+	mem_give_back();
 	while ((option = getopt_long(argc, argv, "c:nVh", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
@@ -521,10 +515,7 @@ int main(int argc, char **argv)
 		case 'h':
 			return usage(stdout, 0);
 		case 'p':
-			process = optarg;
-			break;
-		case 'D':
-			dataplane = optarg;
+			token = optarg;
 			break;
 		default:
 			return usage(stderr, 2);
@@ -538,10 +529,12 @@ int main(int argc, char **argv)
 		printf("%s is well-formed\n", main.config_path);
 		return 0;
 	}
-	if (process) {
-		return run_process(&main, process, dataplane);
+	if (token) {
+		return text_starts(token, GATEWAY_TOKEN_AGENT)
+		               ? gateway_token_main(&main.config, token)
+		               : GATEWAY_EXIT_CONFIG;
 	}
-	log_open("main", log_level_of(main.config.log_level));
+	log_open("main", gateway_log_level(&main.config));
 	status = run_main(&main);
 	gateway_config_clear(&main.config);
 	return status;

@@ -20,7 +20,7 @@ enum gateway_message {
 	MESSAGE_STATUS,       /* nothing; answered under the same tag */
 
 	/* priv to agent */
-	MESSAGE_REPORT = 64,    /* block: JSON object for POST /device/v1/report */
+	MESSAGE_REPORT = 64,    /* block: JSON object for POST /device/v1/report; tag 1: may wait */
 	MESSAGE_JOURNAL,        /* u64 first, u32 count, blocks: links */
 	MESSAGE_JOURNAL_NEWEST, /* u64 newest, u64 oldest */
 	MESSAGE_STATUS_REPLY,   /* block: JSON object */

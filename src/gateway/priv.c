@@ -150,22 +150,70 @@ static void on_root(void *context, enum charon_outcome outcome, const char *text
 	}
 }
 
+static void on_own(void *context, enum charon_outcome outcome, const char *text)
+{
+	if (outcome != CHARON_OK) {
+		log_error("charon does not take the own service certificate: %s", text);
+	}
+}
+
+static void on_cleared(void *context, enum charon_outcome outcome, const char *text)
+{
+	if (outcome != CHARON_OK) {
+		log_error("charon does not forget old keys and certificates: %s", text);
+	}
+}
+
+static void on_authority(void *context, enum charon_outcome outcome, const char *text)
+{
+	struct priv *priv = context;
+
+	if (outcome != CHARON_OK) {
+		log_error("charon does not take the service CA: %s", text);
+		priv->authority = (struct key_hash){ 0 };
+	}
+}
+
+void priv_authority_load(struct priv *priv)
+{
+	const struct cert *authority = trust_service_ca(priv->trust);
+	const uint8_t *der;
+	size_t count;
+
+	if (!authority || !charon_alive(priv->charon) ||
+	        key_hash_equal(cert_fingerprint(authority), priv->authority)) {
+		return;
+	}
+	der = cert_der(authority, &count);
+	if (charon_load_authority(priv->charon, der, count, on_authority, priv) != 0) {
+		log_error("charon's queue is full");
+		return;
+	}
+	priv->authority = cert_fingerprint(authority);
+}
+
 void priv_credentials_load(struct priv *priv)
 {
 	char key_id[3];
-	size_t root_bytes;
-	const uint8_t *root = cert_der(trust_root(priv->trust), &root_bytes);
+	size_t root_bytes, own_bytes;
+	const uint8_t *root = cert_der(trust_root(priv->trust), &root_bytes), *own;
 
 	if (!charon_alive(priv->charon) || priv->token_key == 0 || priv->charon_loaded ||
 	        priv->charon_loading) {
 		return;
 	}
 	snprintf(key_id, sizeof(key_id), "%02x", priv->token_key);
-	if (charon_load_authority(priv->charon, root, root_bytes, on_root, priv) != 0 ||
+	own = cert_der(trust_identity(priv->trust), &own_bytes);
+	priv->authority = (struct key_hash){ 0 };
+	/* charon picks its own certificate by the name in it: an earlier one has to go first. */
+	if (charon_clear_credentials(priv->charon, on_cleared, priv) != 0 ||
+	        charon_load_authority(priv->charon, root, root_bytes, on_root, priv) != 0 ||
+	        charon_load_certificate(priv->charon, own, own_bytes, on_own, priv) != 0 ||
 	        charon_load_token(priv->charon, key_id, priv->pin, -1, on_token, priv) != 0) {
 		log_error("charon's queue is full");
 		return;
 	}
+	priv_authority_load(priv);
 	priv->charon_loading = true;
 	priv->credentials_usec = clock_monotonic_usec();
 }

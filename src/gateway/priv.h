@@ -27,10 +27,11 @@ struct priv {
 	struct charon *charon;
 	struct tunnel_machine *machine; /* NULL until the own certificate is known */
 	uint8_t token_key;              /* id of the service key in the token */
-	bool charon_loaded;             /* the token's key and the issuer are loaded */
+	bool charon_loaded;             /* the token's key and the certificates are loaded */
 	bool charon_loading;
-	int64_t credentials_usec; /* when charon was told last */
-	uint64_t child_events;    /* counted: a list of SAs made meanwhile is old */
+	struct key_hash authority; /* the service CA that charon was given, or zero */
+	int64_t credentials_usec;  /* when charon was told last */
+	uint64_t child_events;     /* counted: a list of SAs made meanwhile is old */
 	struct in_addr wan;
 
 	int listen_fd;
@@ -57,9 +58,11 @@ void priv_note(struct priv *priv, const char *actor, const char *kind, const cha
 /* False while the disk is nearly full for what a peer could repeat without end: refusals, flows and
  * the like are counted then, and the room is kept for what opens and shuts (F07). */
 bool priv_record_wanted(struct priv *priv, const char *kind);
-/* Gives charon the pinned root and the key in the token, once both it and the own certificate are
- * there. */
+/* Gives charon the pinned root, the own certificate and the key in the token, once both it and the
+ * own certificate are there. None of them permits a peer anything. */
 void priv_credentials_load(struct priv *priv);
+/* Gives charon the service CA, where it is another one than it has. */
+void priv_authority_load(struct priv *priv);
 /* Makes the tunnel machine; the own certificate is known. */
 void priv_machine_start(struct priv *priv);
 

@@ -112,7 +112,6 @@ static int load_peer(
         struct priv *priv, const struct tunnel_peer *peer, uint32_t tag, struct err *err)
 {
 	const struct cert *identity = trust_identity(priv->trust);
-	const struct cert *authority = trust_service_ca(priv->trust);
 	struct charon_child *children = mem_new(peer->child_count, sizeof(*children));
 	struct address_text remote = address_print(peer->address);
 	char local[INET_ADDRSTRLEN];
@@ -126,17 +125,22 @@ static int load_peer(
 	struct pending *pending;
 	int r;
 
-	if (!authority) {
+	if (!trust_service_ca(priv->trust)) {
 		free(children);
 		return err_set(err, 1, "the service CA is not known");
 	}
+	if (peer->certificate_bytes == 0) {
+		free(children);
+		return err_set(err, 1, "the peer's service certificate is not known");
+	}
 	/* Looked up each time: an address given by DHCP may be another one today. */
 	if (address_find(priv->address, priv->config->wan, &priv->wan, err) != 0) {
+		free(children);
 		return 1;
 	}
 	inet_ntop(AF_INET, &priv->wan, local, sizeof(local));
-	load.certificate = cert_der(identity, &load.certificate_bytes);
-	load.authority = cert_der(authority, &load.authority_bytes);
+	load.peer_certificate = peer->certificate;
+	load.peer_certificate_bytes = peer->certificate_bytes;
 	for (size_t i = 0; i < peer->child_count; i++) {
 		children[i] = (struct charon_child){ .name = peer->children[i].name,
 			.local = peer->children[i].local,
@@ -149,6 +153,7 @@ static int load_peer(
 			return 1;
 		}
 	}
+	priv_authority_load(priv);
 	pending = pending_new(priv, tag);
 	r = charon_load_peer(priv->charon, &load, on_loaded, pending);
 	if (r != 0) {
@@ -185,7 +190,7 @@ static void send_report(struct priv *priv, const struct tunnel_action *action)
 	}
 	json_print(report, &text);
 	buf_add_block(&payload, text.bytes, text.count);
-	priv_send(priv, MESSAGE_REPORT, 0, &payload);
+	priv_send(priv, MESSAGE_REPORT, action->may_wait, &payload);
 }
 
 /* A lease that cannot be taken out must not stay: then everything goes. */
@@ -273,9 +278,12 @@ static void sync_records(struct priv *priv, struct round *round)
 	}
 }
 
+/* What charon is asked for opens nothing: it works while the disk does. The list is not done, and
+ * nobody hears of it, before the sync was. */
 static bool needs_no_sync(enum tunnel_action_type type)
 {
-	return type == TUNNEL_RECORD || type == TUNNEL_LEASE_CLOSE || type == TUNNEL_FLOWS_FORGET;
+	return type == TUNNEL_RECORD || type == TUNNEL_LEASE_CLOSE || type == TUNNEL_FLOWS_FORGET ||
+	       type == TUNNEL_PEER_LOAD || type == TUNNEL_CHILD_INITIATE;
 }
 
 static void do_action(struct priv *priv, const struct tunnel_action *action, struct round *round)

@@ -223,20 +223,24 @@ static json_t *whole_status(struct priv *priv)
 	const struct site_policy *site = trust_site_policy(priv->trust);
 	size_t count = priv->machine ? tunnel_count(priv->machine) : 0;
 	json_t *connections = json_array();
+	int64_t last_usec;
+	const char *last = log_last_error(&last_usec);
 
 	for (size_t i = 0; i < count && i < CONNECTIONS_SHOWN_MAX; i++) {
 		struct tunnel_view view = tunnel_at(priv->machine, i);
 
 		json_array_append_new(connections, connection_status(&view));
 	}
-	return json_pack("{s:o,s:I,s:b,s:b,s:b,s:s,s:I,s:I,s:I,s:b}", "connections", connections,
-	        "connection_count", (json_int_t)count, "identity", priv->machine != NULL, "charon",
-	        charon_alive(priv->charon) && priv->charon_loaded, "filter",
-	        firewall_check(priv->firewall) == 0, "dataplane", dataplane_name(priv->dataplane),
-	        "policy_version", (json_int_t)(site ? site_policy_version(site) : 0),
-	        "journal_newest", (json_int_t)journal_newest(priv->journal), "journal_acknowledged",
+	return json_pack("{s:o,s:I,s:b,s:b,s:b,s:s,s:I,s:I,s:I,s:b,s:s,s:s}", "connections",
+	        connections, "connection_count", (json_int_t)count, "identity",
+	        priv->machine != NULL, "charon", charon_alive(priv->charon) && priv->charon_loaded,
+	        "filter", firewall_check(priv->firewall) == 0, "dataplane",
+	        dataplane_name(priv->dataplane), "policy_version",
+	        (json_int_t)(site ? site_policy_version(site) : 0), "journal_newest",
+	        (json_int_t)journal_newest(priv->journal), "journal_acknowledged",
 	        (json_int_t)journal_acknowledged(priv->journal), "disk_full",
-	        journal_full(priv->journal));
+	        journal_full(priv->journal), "last_error", last, "last_error_at",
+	        *last ? time_print(last_usec).text : "");
 }
 
 static int answer_status(struct priv *priv, uint32_t tag)

@@ -12,6 +12,7 @@
 #include "wire/json.h"
 
 struct fields {
+	struct buf certificate;
 	const char *sealed, *id, *by, *reason;
 	uint64_t epoch, heartbeat;
 	int64_t time;
@@ -20,6 +21,8 @@ struct fields {
 static const struct json_field grant_fields[] = {
 	{ JSON_FIELD("grant", FIELD_STRING, struct fields, sealed), .required = true,
 	        .max = JWS_SMALL_BYTES_MAX },
+	{ JSON_FIELD("certificate", FIELD_BASE64, struct fields, certificate), .required = true,
+	        .min = 1, .max = SERVICE_CERT_DER_BYTES_MAX },
 	{ 0 },
 };
 
@@ -181,6 +184,19 @@ static bool disk_refuses(struct priv *priv, const char *sealed)
 	return true;
 }
 
+static void take_grant(
+        struct priv *priv, const struct fields *fields, struct tunnel_actions *actions)
+{
+	struct tunnel_offer offer = {
+		.sealed = fields->sealed,
+		.sealed_bytes = strlen(fields->sealed),
+		.certificate = fields->certificate.bytes,
+		.certificate_bytes = fields->certificate.count,
+	};
+
+	tunnel_grant(priv->machine, &offer, clock_now(), actions);
+}
+
 void priv_event(struct priv *priv, const char *name, const char *data, size_t count)
 {
 	struct fields fields = { 0 };
@@ -204,9 +220,9 @@ void priv_event(struct priv *priv, const char *name, const char *data, size_t co
 	} else if (strcmp(name, "grant") == 0) {
 		r = json_read(data, count, grant_fields, &fields, &object, &err);
 		if (r == 0 && !disk_refuses(priv, fields.sealed)) {
-			tunnel_grant(priv->machine, fields.sealed, strlen(fields.sealed),
-			        clock_now(), &actions);
+			take_grant(priv, &fields, &actions);
 		}
+		json_fields_clear(grant_fields, &fields);
 	} else if (strcmp(name, "go") == 0) {
 		r = json_read(data, count, go_fields, &fields, &object, &err);
 		if (r == 0) {

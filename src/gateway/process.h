@@ -1,4 +1,4 @@
-/* The gateway program's processes; each is this program again with another first argument. */
+/* The gateway's processes: token is main's program again, priv and agent are the program worker. */
 #pragma once
 
 #include "gateway/config.h"
@@ -7,8 +7,8 @@
 #define GATEWAY_TOKEN_AGENT "token"         /* serves the token to agent */
 #define GATEWAY_TOKEN_CHARON "token-charon" /* serves the token to charon */
 
-#define GATEWAY_BRIDGE "sekisho0" /* holds the service addresses */
-#define GATEWAY_PKCS11_CLIENT "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so"
+#define GATEWAY_BRIDGE "sekisho0"            /* holds the service addresses */
+#define GATEWAY_PKCS11_CLIENT P11_KIT_CLIENT /* the build knows where p11-kit keeps its modules */
 
 /* Exit statuses that main reads. */
 #define GATEWAY_EXIT_RESTART 0

@@ -16,6 +16,10 @@
 /* Every statement, CA and list there can be at once is less; more is not kept. */
 #define KEPT_BYTES_MAX (64 << 20)
 
+/* Reading a certificate takes about half a millisecond; a gateway that has more peers than this at
+ * a time reads some again. */
+#define PEERS_KNOWN_MAX 16
+
 /* The newest statement about one party, as it was received. */
 struct kept {
 	enum statement_role role;
@@ -33,6 +37,8 @@ struct trust {
 	struct kept *kept;
 	size_t kept_count, kept_room;
 	struct cert *identity;
+	struct cert *peers[PEERS_KNOWN_MAX]; /* read before; a ring */
+	size_t peer_next;
 	char gateway[NAME_BYTES_MAX + 1];
 	struct provider_policy *provider_policy;
 	struct site_policy *site_policy;
@@ -47,6 +53,9 @@ struct trust *trust_free(struct trust *trust)
 	site_policy_free(trust->site_policy);
 	provider_policy_free(trust->provider_policy);
 	cert_free(trust->identity);
+	for (size_t i = 0; i < PEERS_KNOWN_MAX; i++) {
+		cert_free(trust->peers[i]);
+	}
 	verifier_free(trust->verifier);
 	statement_set_free(trust->statements);
 	key_free(trust->owner);
@@ -670,9 +679,10 @@ static bool serial_revoked(const struct trust *trust, const char *serial)
 static int check_grant(void *context, const struct grant *grant, int64_t wall_usec, struct err *err)
 {
 	const struct trust *trust = context;
-	const char *own = cert_serial(trust->identity);
-	const struct grant_end *peer =
-	        strcmp(grant->initiator.serial, own) == 0 ? &grant->responder : &grant->initiator;
+	/* By the name: the own certificate may be a newer one than the grant's. */
+	const struct grant_end *peer = text_equal(grant->initiator.gateway, trust->gateway)
+	                                       ? &grant->responder
+	                                       : &grant->initiator;
 
 	if (!statement_set_accredited(
 	            trust->statements, STATEMENT_PROVIDER, trust->provider, wall_usec)) {
@@ -689,9 +699,82 @@ static int check_grant(void *context, const struct grant *grant, int64_t wall_us
 	return 0;
 }
 
+/* That it is the peer's own, and the one that the grant names. The service CA signs for every
+ * gateway: a center must not pass one off as another. */
+static int judge_peer(const struct trust *trust, const struct grant_end *peer,
+        const struct cert *cert, struct err *err)
+{
+	char gateway[NAME_BYTES_MAX + 1], provider[NAME_BYTES_MAX + 1];
+
+	if (cert_identity(cert, gateway, provider) != 0 || !text_equal(provider, trust->provider) ||
+	        !text_equal(gateway, peer->gateway) || !text_equal(cert_unit(cert), peer->site) ||
+	        !text_equal(cert_dns_name(cert, 0), peer->identity)) {
+		return err_set(err, 1, "it is another gateway's");
+	}
+	return text_equal(cert_serial(cert), peer->serial)
+	               ? 0
+	               : err_set(err, 1, "the grant names another one");
+}
+
+static bool has_der(const struct cert *cert, const uint8_t *der, size_t count)
+{
+	size_t own_count;
+	const uint8_t *own = cert_der(cert, &own_count);
+
+	return own_count == count && memcmp(own, der, count) == 0;
+}
+
+/* The certificate of these bytes. One that was read before is not read again; what it is good for
+ * is judged each time. */
+static int read_peer(struct trust *trust, const uint8_t *der, size_t count,
+        const struct cert **ret_cert, struct err *err)
+{
+	AUTO(cert) struct cert *cert = NULL;
+	size_t place = trust->peer_next;
+
+	for (size_t i = 0; i < PEERS_KNOWN_MAX; i++) {
+		if (trust->peers[i] && has_der(trust->peers[i], der, count)) {
+			*ret_cert = trust->peers[i];
+			return 0;
+		}
+	}
+	if (cert_parse(der, count, &cert, err) != 0) {
+		return 1;
+	}
+	if (!has_der(cert, der, count)) {
+		return err_set(err, 1, "it is not DER");
+	}
+	cert_free(trust->peers[place]);
+	*ret_cert = trust->peers[place] = TAKE(cert);
+	trust->peer_next = (place + 1) % PEERS_KNOWN_MAX;
+	return 0;
+}
+
+static int check_peer(void *context, const struct grant_end *peer, const uint8_t *der, size_t count,
+        int64_t wall_usec, struct err *err)
+{
+	struct trust *trust = context;
+	const struct cert *cert;
+	int r = read_peer(trust, der, count, &cert, err);
+
+	if (r == 0) {
+		r = judge_peer(trust, peer, cert, err);
+	}
+	if (r == 0) {
+		r = verify_cert(
+		        trust->verifier, cert, NULL, 0, CERT_SET(CERT_SERVICE), wall_usec, err);
+	}
+	/* charon knows no issuer but this gateway's own. */
+	if (r == 0 && verifier_issuer(trust->verifier, cert) != trust_service_ca(trust)) {
+		r = err_set(err, 1, "it is of another issuer than this gateway's own");
+	}
+	return r == 0 ? 0 : err_wrap(err, 1, "service certificate of %s", peer->gateway);
+}
+
 struct tunnel_trust trust_for_tunnels(struct trust *trust)
 {
-	return (struct tunnel_trust){
-		.context = trust, .seal_open = open_seal, .grant_check = check_grant
-	};
+	return (struct tunnel_trust){ .context = trust,
+		.seal_open = open_seal,
+		.grant_check = check_grant,
+		.peer_check = check_peer };
 }

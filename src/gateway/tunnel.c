@@ -120,9 +120,32 @@ static void accept_grant(
 	record_number(record, "up_monotonic", tunnel->up_deadline);
 	record_text(record, "source", address_print(source).text);
 	record_json(record, "grant", tree);
+	record_bytes(record, "peer_certificate", tunnel->certificate, tunnel->certificate_bytes);
 	turn_record_push(turn, "grant.accepted", tunnel->grant.id.text, record);
 	turn_enter(machine, tunnel);
 	turn_load_peer(turn, turn_peer_name(tunnel));
+}
+
+/* Takes the peer's certificate over: charon will accept no other one, so that an earlier one of the
+ * same peer opens nothing. Outcome 1: it is not the one that the grant names. */
+static int take_certificate(
+        struct turn *turn, struct tunnel *tunnel, const struct tunnel_offer *offer, struct err *err)
+{
+	const struct tunnel_trust *trust = &turn->machine->config.trust;
+	const struct grant_end *peer = turn_peer_end(tunnel);
+
+	if (offer->certificate_bytes > sizeof(tunnel->certificate)) {
+		return err_set(err, 1, "the service certificate of %s has more than %zu bytes",
+		        peer->gateway, sizeof(tunnel->certificate));
+	}
+	if (trust->peer_check(trust->context, peer, offer->certificate, offer->certificate_bytes,
+	            turn->now.wall_usec, err) &&
+	        !SIM_BUG(peer_unchecked)) {
+		return 1;
+	}
+	memcpy(tunnel->certificate, offer->certificate, offer->certificate_bytes);
+	tunnel->certificate_bytes = offer->certificate_bytes;
+	return 0;
 }
 
 /* Opens the seal. Outcome 1: refused, the record is made. */
@@ -142,7 +165,7 @@ static int open_sealed(
 	return 0;
 }
 
-void tunnel_grant(struct tunnel_machine *machine, const char *sealed, size_t count,
+void tunnel_grant(struct tunnel_machine *machine, const struct tunnel_offer *offer,
         struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
@@ -153,7 +176,7 @@ void tunnel_grant(struct tunnel_machine *machine, const char *sealed, size_t cou
 	struct err err = { 0 };
 	int r;
 
-	if (open_sealed(&turn, "sekisho-grant", sealed, count, &payload)) {
+	if (open_sealed(&turn, "sekisho-grant", offer->sealed, offer->sealed_bytes, &payload)) {
 		return;
 	}
 	tunnel = mem_new(1, sizeof(*tunnel));
@@ -178,6 +201,9 @@ void tunnel_grant(struct tunnel_machine *machine, const char *sealed, size_t cou
 		tunnel->lease = tunnel_judge_key(&tunnel->grant, source);
 		tunnel->child = turn_child_of(tunnel);
 		r = judge_room(machine, tunnel, &err);
+	}
+	if (r == 0) {
+		r = take_certificate(&turn, tunnel, offer, &err);
 	}
 	if (r == 0) {
 		accept_grant(&turn, tunnel, source, &payload);

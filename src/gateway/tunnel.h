@@ -18,8 +18,10 @@
  * The shell's part of the contract:
  *   - carry out actions in order. TUNNEL_RECORD: stop here until it is on disk (several in a row
  *     may share one sync). TUNNEL_LEASE_CLOSE and TUNNEL_FLOWS_FORGET need not wait for it, and are
- *     done also when it failed: closing waits for no slow and no full disk. Else, if it failed, do
- *     nothing that follows and end the process;
+ *     done also when it failed: closing waits for no slow and no full disk. TUNNEL_PEER_LOAD and
+ *     TUNNEL_CHILD_INITIATE need not wait either, for they open nothing; but they come behind what
+ *     was written, and their result is told only when it is on disk. Else, if it failed, do nothing
+ *     that follows and end the process;
  *   - TUNNEL_LEASE_OPEN: afterwards call tunnel_opened() with what the packet filter said;
  *     TUNNEL_PEER_LOAD: tunnel_loaded(); TUNNEL_CHILD_INITIATE: tunnel_initiated(). They
  *     come after the whole list was carried out, never from inside;
@@ -68,6 +70,11 @@ struct tunnel_trust {
 	 * revoked. Outcome 1: no; err says why. */
 	int (*grant_check)(
 	        void *context, const struct grant *grant, int64_t wall_usec, struct err *err);
+	/* Whether `der` is the certificate that a new grant names for its `peer`: of this serial
+	 * and identity, issued by our own issuer, good at `wall_usec` and not revoked. Outcome 1:
+	 * no; err says why. */
+	int (*peer_check)(void *context, const struct grant_end *peer, const uint8_t *der,
+	        size_t count, int64_t wall_usec, struct err *err);
 };
 
 /* Texts are borrowed and live as long as the machine. */
@@ -113,7 +120,9 @@ struct tunnel_child {
 struct tunnel_peer {
 	char name[NAME_BYTES_MAX + 1]; /* the peer gateway's name */
 	char identity[IDENTITY_BYTES_MAX + 1];
-	char serial[SERIAL_TEXT_BYTES_MAX + 1];
+	/* The one certificate that it may come with; none (0 bytes): nobody may. */
+	uint8_t certificate[SERVICE_CERT_DER_BYTES_MAX];
+	size_t certificate_bytes;
 	struct address address; /* ADDRESS_NONE: behind NAT, it starts IKE */
 	struct tunnel_child *children;
 	size_t child_count;
@@ -131,6 +140,7 @@ struct tunnel_action {
 	struct nft_lease lease;
 	uint32_t ttl_msec; /* 1 to LEASE_SEC_MAX s */
 	enum tunnel_report report;
+	bool may_wait; /* report: nobody waits for it, it may go together with the next one */
 	char reason[TUNNEL_REASON_BYTES_MAX];
 };
 
@@ -167,8 +177,17 @@ void tunnel_start(
 
 /* --- from the center, through the agent ---------------------------------- */
 
+/* A grant as it comes: sealed, and beside it the service certificate of the peer, which the grant
+ * names by its serial. */
+struct tunnel_offer {
+	const char *sealed;
+	size_t sealed_bytes;
+	const uint8_t *certificate; /* DER */
+	size_t certificate_bytes;
+};
+
 /* Idempotent: the same grant again makes the same reports again. */
-void tunnel_grant(struct tunnel_machine *machine, const char *sealed, size_t count,
+void tunnel_grant(struct tunnel_machine *machine, const struct tunnel_offer *offer,
         struct moment now, struct tunnel_actions *actions);
 void tunnel_go(struct tunnel_machine *machine, const char *id, struct moment now,
         struct tunnel_actions *actions);

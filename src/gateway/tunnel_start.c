@@ -22,6 +22,27 @@ struct recalled {
 	const json_t *data;
 };
 
+/* A record without one is of an earlier version; its peer cannot be loaded again. Outcome 1: one
+ * that cannot be. */
+static int recall_certificate(struct tunnel *tunnel, const json_t *data)
+{
+	const json_t *text = json_object_get(data, "peer_certificate");
+	struct buf der = BUF(sizeof(tunnel->certificate));
+	int r = 0;
+
+	if (text) {
+		r = json_is_string(text)
+		            ? base64_parse(json_string_value(text), json_string_length(text), &der)
+		            : 1;
+	}
+	if (r == 0 && der.count > 0) {
+		memcpy(tunnel->certificate, der.bytes, der.count);
+		tunnel->certificate_bytes = der.count;
+	}
+	buf_clear(&der);
+	return r;
+}
+
 static int recall_accepted(
         struct tunnel_machine *machine, const struct recalled *record, struct err *err)
 {
@@ -38,7 +59,7 @@ static int recall_accepted(
 		json_print(grant, &payload);
 	}
 	if (!boot || !from || address_parse(from, &source) || !json_is_integer(end) ||
-	        !json_is_integer(up) ||
+	        !json_is_integer(up) || recall_certificate(tunnel, record->data) ||
 	        grant_parse(payload.bytes, payload.count, &tunnel->grant, err)) {
 		free(tunnel);
 		return err_wrap(err, 1, "journal: grant.accepted of %s", record->subject);

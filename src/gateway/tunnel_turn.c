@@ -179,7 +179,8 @@ static void peer_add_child(struct tunnel_peer *peer, const struct tunnel_child *
 	peer->child_count++;
 }
 
-/* Loads a peer with all children of its live tunnels. The newest grant says where it is reached. */
+/* Loads a peer with all children of its live tunnels. The newest grant says where it is reached and
+ * which certificate it has: it may have been renewed since the others. */
 void turn_load_peer(struct turn *turn, const char *name)
 {
 	struct tunnel_machine *machine = turn->machine;
@@ -199,7 +200,8 @@ void turn_load_peer(struct turn *turn, const char *name)
 			continue;
 		}
 		snprintf(peer->identity, sizeof(peer->identity), "%s", end->identity);
-		snprintf(peer->serial, sizeof(peer->serial), "%s", end->serial);
+		memcpy(peer->certificate, tunnel->certificate, tunnel->certificate_bytes);
+		peer->certificate_bytes = tunnel->certificate_bytes;
 		peer->address = end->address;
 		peer_add_child(peer, &tunnel->child);
 		if (tunnel->state == TUNNEL_LOADING && tunnel->load_tag == 0) {
@@ -302,8 +304,10 @@ void turn_arm(struct turn *turn, struct tunnel *tunnel)
 	tunnel->state = TUNNEL_ARMED;
 	tunnel->load_tag = 0;
 	tunnel->retry_at = turn->now.monotonic_usec;
-	/* The report first: it permits nothing, and the record is written while it is under way. */
+	/* The report first: it permits nothing, and the record is written while it is under way.
+	 * The center waits only for the gateway that does not start IKE. */
 	turn_report(turn, TUNNEL_REPORT_ARMED, tunnel->grant.id.text, "");
+	turn->out->items[turn->out->count - 1].may_wait = tunnel->grant.ike == tunnel->side;
 	turn_record_push(turn, "connection.armed", tunnel->grant.id.text,
 	        turn_record_new(turn, "connection.armed", tunnel->grant.id.text, NULL));
 	intend(turn, tunnel);

@@ -21,6 +21,8 @@ struct tunnel {
 	enum tunnel_state state;
 	struct nft_lease lease;
 	struct tunnel_child child;
+	uint8_t certificate[SERVICE_CERT_DER_BYTES_MAX]; /* the peer's, as it was checked */
+	size_t certificate_bytes;
 	bool child_up; /* charon's word, the same in all tunnels of one child */
 	bool go;       /* the center's word */
 	bool intended; /* its next opening is recorded */
@@ -84,7 +86,8 @@ void turn_report_again(struct turn *turn, const struct tunnel *tunnel);
 void turn_refuse(struct turn *turn, const char *kind, const char *id, const char *reason);
 void turn_push_lease(struct turn *turn, enum tunnel_action_type type, const struct tunnel *tunnel,
         int64_t ttl_usec);
-/* Loads a peer with all children of its live tunnels. The newest grant says where it is reached. */
+/* Loads a peer with all children of its live tunnels. The newest grant says where it is reached and
+ * which certificate it has. */
 void turn_load_peer(struct turn *turn, const char *name);
 /* Every peer, or each one that a tunnel is waiting for. */
 void turn_load_peers(struct turn *turn, bool all);

@@ -313,14 +313,21 @@ int frame_send(int fd, uint16_t type, uint32_t tag, const void *payload, size_t 
 	return send_frame(fd, type, tag, payload, payload_bytes, -1);
 }
 
-int channel_call(int fd, uint16_t type, uint32_t tag, const void *payload, size_t payload_bytes,
-        int deadline_msec, uint16_t *ret_type, struct buf *reply)
+int channel_ask(int fd, uint16_t type, uint32_t tag, const void *payload, size_t payload_bytes,
+        int deadline_msec)
+{
+	int64_t until = clock_monotonic_usec() + deadline_msec * USEC_PER_MSEC;
+	int r = send_frame(fd, type, tag, payload, payload_bytes, until);
+
+	return r < 0 ? FAULT(r) : 0;
+}
+
+int channel_answer(int fd, uint32_t tag, int deadline_msec, uint16_t *ret_type, struct buf *reply)
 {
 	int64_t until = clock_monotonic_usec() + deadline_msec * USEC_PER_MSEC;
 	uint32_t reply_tag;
-	int r;
+	int r = 0;
 
-	r = send_frame(fd, type, tag, payload, payload_bytes, until);
 	while (r == 0) {
 		r = receive_frame(fd, ret_type, &reply_tag, reply, until);
 		if (r == 0 && reply_tag == tag) {

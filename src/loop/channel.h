@@ -34,13 +34,15 @@ int channel_send(struct channel *channel, uint16_t type, uint32_t tag, const voi
  * processor to the reader, so what belongs together is sent together. */
 void channel_hold(struct channel *channel, bool hold);
 
-/* For processes that ask and wait (core asks signer): sends one message on a blocking socket and
- * reads the reply with the same tag, at the latest after `deadline_msec` (else fault -ETIMEDOUT).
- * `reply` receives the payload. */
-int channel_call(int fd, uint16_t type, uint32_t tag, const void *payload, size_t payload_bytes,
-        int deadline_msec, uint16_t *ret_type, struct buf *reply) must_use;
+/* For processes that ask and wait (core asks signer): sends one message on a blocking socket, and
+ * reads the reply with the same tag, each within `deadline_msec` (else fault -ETIMEDOUT). Between
+ * the two the caller may do something else, but ask nothing more. `reply` receives the payload. */
+int channel_ask(int fd, uint16_t type, uint32_t tag, const void *payload, size_t payload_bytes,
+        int deadline_msec) must_use;
+int channel_answer(
+        int fd, uint32_t tag, int deadline_msec, uint16_t *ret_type, struct buf *reply) must_use;
 
-/* One blocking receive or send of a frame, for the serving end of channel_call() and for tests.
+/* One blocking receive or send of a frame, for the serving end and for tests.
  * Outcome 1 of the receive: the other side closed. */
 int frame_receive(int fd, uint16_t *ret_type, uint32_t *ret_tag, struct buf *payload) must_use;
 int frame_send(

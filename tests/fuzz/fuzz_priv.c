@@ -96,6 +96,9 @@ void priv_act(struct priv *priv, struct tunnel_actions *actions)
 			priv_record(priv, action->record.bytes, action->record.count);
 		}
 		accepted = accepted || action->type == TUNNEL_PEER_LOAD;
+		assert_always(action->type != TUNNEL_PEER_LOAD ||
+		              (action->peer->certificate_bytes > 0 &&
+		                      action->peer->certificate[0] != 'n'));
 	}
 	tunnel_actions_clear(actions);
 }
@@ -137,6 +140,13 @@ static int open_any(void *context, const char *provider, const char *typ, const 
 static int permit_any(void *context, const struct grant *grant, int64_t wall_usec, struct err *err)
 {
 	return 0;
+}
+
+static int permit_peer(void *context, const struct grant_end *peer, const uint8_t *der,
+        size_t count, int64_t wall_usec, struct err *err)
+{
+	assert_always(count > 0 && count <= SERVICE_CERT_DER_BYTES_MAX);
+	return der[0] == 'n' ? err_set(err, 1, "not the peer's") : 0;
 }
 
 static void make_policies(void)
@@ -228,7 +238,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!fake_site) {
 		make_policies();
-		fake_trust = (struct tunnel_trust){ NULL, open_any, permit_any };
+		fake_trust = (struct tunnel_trust){ NULL, open_any, permit_any, permit_peer };
 	}
 	accepted = false;
 	assert_always(loop_new(&priv.loop) == 0);

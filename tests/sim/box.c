@@ -51,6 +51,15 @@ static int trust_check(void *context, const struct grant *grant, int64_t wall_us
 	return 0;
 }
 
+static int trust_peer(void *context, const struct grant_end *peer, const uint8_t *der, size_t count,
+        int64_t wall_usec, struct err *err)
+{
+	if (count != strlen(peer->serial) || memcmp(der, peer->serial, count) != 0) {
+		return err_set(err, 1, "the grant names another certificate");
+	}
+	return 0;
+}
+
 /* --- memory -------------------------------------------------------------- */
 
 static void set_serial(struct box *box)
@@ -475,7 +484,10 @@ void box_start(struct box *box)
 		.serial = box->serial,
 		.boot = box->boot,
 		.grant_sec_max = CEILING_SEC,
-		.trust = { .context = box, .seal_open = trust_open, .grant_check = trust_check },
+		.trust = { .context = box,
+		        .seal_open = trust_open,
+		        .grant_check = trust_check,
+		        .peer_check = trust_peer },
 	};
 	struct tunnel_actions actions = { 0 };
 	struct moment now = world_moment(world, box->number);
@@ -508,6 +520,18 @@ void box_start(struct box *box)
 	event->flag = true;
 }
 
+void box_grant(struct box *box, const struct message *message, struct tunnel_actions *actions)
+{
+	struct tunnel_offer offer = {
+		.sealed = message->sealed,
+		.sealed_bytes = strlen(message->sealed),
+		.certificate = (const uint8_t *)message->certificate,
+		.certificate_bytes = strlen(message->certificate),
+	};
+
+	tunnel_grant(box->machine, &offer, world_moment(box->world, box->number), actions);
+}
+
 static void hand_in(struct box *box, const struct message *message, struct tunnel_actions *actions)
 {
 	struct moment now = world_moment(box->world, box->number);
@@ -517,7 +541,7 @@ static void hand_in(struct box *box, const struct message *message, struct tunne
 		tunnel_epoch(box->machine, message->epoch, now, actions);
 		break;
 	case MESSAGE_GRANT:
-		tunnel_grant(box->machine, message->sealed, strlen(message->sealed), now, actions);
+		box_grant(box, message, actions);
 		break;
 	case MESSAGE_GO:
 		tunnel_go(box->machine, message->id.text, now, actions);

@@ -26,6 +26,7 @@
 	bug(wall_only, "the end of a grant is taken from the wall clock alone") \
 	bug(foreign_lease, "the lease of an unknown grant renews another one") \
 	bug(number_unchecked, "a gateway takes a number that is in use") \
+	bug(peer_unchecked, "a gateway takes any certificate for the peer's") \
 	bug(keep_unknown, "unknown elements are left in the packet filter") \
 	bug(number_collision, "the center gives the same number again") \
 	bug(cut_once, "the center does not repeat a cut that may be lost")

@@ -261,6 +261,8 @@ void charon_load(struct box *box, const struct tunnel_peer *peer, uint32_t tag)
 	if (ok) {
 		*conf = (struct conf){ .child_count = peer->child_count };
 		snprintf(conf->peer, sizeof(conf->peer), "%s", peer->name);
+		snprintf(conf->certificate, sizeof(conf->certificate), "%.*s",
+		        (int)peer->certificate_bytes, (const char *)peer->certificate);
 		assert_always(peer->child_count <= ARRAY_COUNT(conf->children));
 		memcpy(conf->children, peer->children, peer->child_count * sizeof(*peer->children));
 	}
@@ -280,6 +282,14 @@ static const struct tunnel_child *mirror(const struct conf *conf, const struct t
 	return NULL;
 }
 
+/* Whether the peer has the certificate that it is expected with. */
+static bool knows(struct box *box, const struct box *peer)
+{
+	const struct conf *conf = find_conf(box, peer->gateway);
+
+	return conf && strcmp(conf->certificate, peer->serial) == 0;
+}
+
 /* The exchange comes to its end. */
 static void event_exchange(struct world *world, struct event *event)
 {
@@ -288,7 +298,7 @@ static void event_exchange(struct world *world, struct event *event)
 	const struct tunnel_child *child = find_child(find_conf(box, event->name), event->other);
 	const struct tunnel_child *other =
 	        child ? mirror(find_conf(peer, box->gateway), child) : NULL;
-	bool ok = works(box) && works(peer) && other &&
+	bool ok = works(box) && works(peer) && other && knows(box, peer) && knows(peer, box) &&
 	          !world->path_down[box->number][peer->number] &&
 	          (world->calm || !chance_of(world, 20));
 

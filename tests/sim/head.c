@@ -225,6 +225,7 @@ static void send_out(struct world *world, const struct connection_action *action
 	case CONNECTION_SEND_GRANT:
 		message.type = MESSAGE_GRANT;
 		seal_grant(world, action->grant, &message.sealed);
+		message_certificate(&message, action->grant, action->gateway);
 		break;
 	case CONNECTION_SEND_GO:
 		message.type = MESSAGE_GO;

@@ -23,6 +23,7 @@ enum hostile {
 	HOSTILE_OTHER_GATEWAY,
 	HOSTILE_OLD_EPOCH,
 	HOSTILE_SERIAL,
+	HOSTILE_CERTIFICATE, /* of the peer, but not the one that the grant names */
 	HOSTILE_EARLY,
 	HOSTILE_OVER,
 	HOSTILE_STALE,
@@ -78,7 +79,7 @@ static void hand(struct box *box, const struct message *message, enum hostile wh
 	world_say(world, "hostile center: %d to %s", what, box->gateway);
 	switch (message->type) {
 	case MESSAGE_GRANT:
-		tunnel_grant(box->machine, message->sealed, strlen(message->sealed), now, &actions);
+		box_grant(box, message, &actions);
 		break;
 	case MESSAGE_LEASE:
 		tunnel_lease(box->machine, message->sealed, strlen(message->sealed), now, &actions);
@@ -96,12 +97,18 @@ static void hand(struct box *box, const struct message *message, enum hostile wh
 	tunnel_actions_clear(&actions);
 }
 
-static void hand_sealed(struct box *box, enum message_type type, int key, const struct buf *payload,
-        enum hostile what, bool bad)
+static void hand_grant(
+        struct box *box, int key, const struct grant *grant, enum hostile what, bool bad)
 {
-	const char *typ = type == MESSAGE_GRANT ? "sekisho-grant" : "sekisho-lease";
-	struct message message = { .type = type, .sealed = seal_make(key, typ, payload) };
+	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
+	struct message message = { .type = MESSAGE_GRANT };
 
+	grant_print(grant, &payload);
+	message.sealed = seal_make(key, "sekisho-grant", &payload);
+	message_certificate(&message, grant, box->gateway);
+	if (what == HOSTILE_CERTIFICATE) {
+		message.certificate[strlen(message.certificate) - 1] ^= 1;
+	}
 	if (what == HOSTILE_TORN_SEAL) {
 		message.sealed[strlen(message.sealed) / 2] ^= 1;
 	}
@@ -229,7 +236,6 @@ static bool pick_pair(struct world *world, struct box **ret_from, struct box **r
 
 static void send_grant(struct world *world, enum hostile what)
 {
-	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
 	struct box *from, *to, *box;
 	struct grant grant;
 	int key = what == HOSTILE_UNKNOWN_KEY ? 3 : 1;
@@ -247,15 +253,14 @@ static void send_grant(struct world *world, enum hostile what)
 			box = &world->boxes[chance(world, BOXES)];
 		} while (box == from || box == to);
 	}
-	grant_print(&grant, &payload);
 	if (box->machine) {
-		hand_sealed(box, MESSAGE_GRANT, key, &payload, what, what != HOSTILE_NOTHING);
+		hand_grant(box, key, &grant, what, what != HOSTILE_NOTHING);
 	}
 	if (what == HOSTILE_NOTHING && from->machine && to->machine) {
 		struct message go = { .type = MESSAGE_GO, .id = grant.id };
 
 		head_note(world, &grant, false);
-		hand_sealed(box == from ? to : from, MESSAGE_GRANT, key, &payload, what, false);
+		hand_grant(box == from ? to : from, key, &grant, what, false);
 		for (int i = 0; i < 2; i++) {
 			go.box = i ? to->number : from->number;
 			world_send(world, &go);
@@ -274,6 +279,7 @@ static void send_again(struct world *world, struct box *box, enum hostile what)
 
 		accepted = box_accepted(box, noted->grant.id.text);
 		message.sealed = noted->sealed;
+		message_certificate(&message, &noted->grant, box->gateway);
 		if (message.sealed && accepted && accepted->ended) {
 			hand(box, &message, what, true);
 		}
@@ -299,6 +305,7 @@ static void send_lease(struct world *world, struct box *box, enum hostile what)
 		.issued_at = now,
 		.ttl_sec = LEASE_SEC_MAX,
 	};
+	struct message message = { .type = MESSAGE_LEASE };
 	size_t count = tunnel_count(box->machine);
 
 	snprintf(lease.provider, sizeof(lease.provider), "sim");
@@ -317,7 +324,9 @@ static void send_lease(struct world *world, struct box *box, enum hostile what)
 		return;
 	}
 	lease_print(&lease, &payload);
-	hand_sealed(box, MESSAGE_LEASE, 1, &payload, what, what == HOSTILE_LEASE_UNKNOWN);
+	message.sealed = seal_make(1, "sekisho-lease", &payload);
+	hand(box, &message, what, what == HOSTILE_LEASE_UNKNOWN);
+	free(message.sealed);
 }
 
 void hostile_step(struct world *world)

@@ -163,6 +163,14 @@ static void send_once(struct world *world, const struct message *message)
 	event->message = copy;
 }
 
+void message_certificate(struct message *message, const struct grant *grant, const char *gateway)
+{
+	bool initiator = strcmp(grant->initiator.gateway, gateway) == 0;
+
+	snprintf(message->certificate, sizeof(message->certificate), "%s",
+	        initiator ? grant->responder.serial : grant->initiator.serial);
+}
+
 void world_send(struct world *world, const struct message *message)
 {
 	const struct link *link = &world->boxes[message->box].link;

@@ -64,6 +64,8 @@ struct message {
 	struct id id;
 	enum tunnel_report report;
 	char *sealed; /* owned */
+	/* Beside a grant: the peer's certificate, which here is its serial. */
+	char certificate[SERIAL_TEXT_BYTES_MAX + 1];
 };
 
 struct prng {
@@ -84,7 +86,7 @@ struct link {
 };
 
 struct conf {
-	char peer[64];
+	char peer[64], certificate[SERIAL_TEXT_BYTES_MAX + 1];
 	struct tunnel_child children[32];
 	size_t child_count;
 };
@@ -227,6 +229,8 @@ struct moment world_moment(const struct world *world, int box);
 struct event *world_at(struct world *world, int64_t at, event_run *run, int box);
 void world_run(struct world *world, int64_t until);
 void world_send(struct world *world, const struct message *message);
+/* The certificate that comes with the grant to `gateway`: its peer's. */
+void message_certificate(struct message *message, const struct grant *grant, const char *gateway);
 void world_say(const struct world *world, const char *format, ...) printf_like(2, 3);
 /* Notes the first failure; the run stops. */
 void world_fail(struct world *world, const char *format, ...) printf_like(2, 3);
@@ -279,6 +283,8 @@ void box_start(struct box *box);
 void box_crash(struct box *box); /* the process; kernel and charon go on */
 void box_reboot(struct box *box);
 void box_deliver(struct box *box, const struct message *message);
+/* Hands a grant to the machine. */
+void box_grant(struct box *box, const struct message *message, struct tunnel_actions *actions);
 /* Carries a list out and what follows from it; empties it. */
 void box_carry_out(struct box *box, struct tunnel_actions *actions);
 void box_reconcile(struct box *box);

@@ -498,12 +498,16 @@ def run(tap, stage):
         status, answer = maker.call("POST", "/connections", ASK)
         expect(status == 201 and "leaf" in answer, f"{status} {answer}")
         ident = answer["id"]
-        grants = [gateway.event("grant")["grant"] for gateway in (core, maker)]
+        events = [gateway.event("grant") for gateway in (core, maker)]
+        grants = [event["grant"] for event in events]
         print(f"# request to both grants {max(core.when, maker.when) - began:.4f} s")
         expect(grants[0] == grants[1], "two grants")
         grant = payload_of(grants[0])
         expect(grant["id"] == ident and grant["ike"] == "initiator" and grant["port"] == 104 and
             grant["responder"]["service"] == "100.64.2.20" and grant["lease_sec"] == 3, str(grant))
+        for event, peer in zip(events, ("initiator", "responder")):
+            expect(bytes.fromhex(grant[peer]["serial"]) in base64.b64decode(event["certificate"]),
+                f"not the certificate of the {peer}")
         for gateway in (core, maker):
             gateway.report("armed", ident)
         expect(maker.event("go")["id"] == ident, "go")

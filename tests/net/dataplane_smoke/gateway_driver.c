@@ -246,10 +246,19 @@ static void command_flush(char **words, struct err *err)
 	call_failed(charon_flush_certificates(charon, reply_done, NULL));
 }
 
-/* peer NAME LOCAL REMOTE LOCAL_ID REMOTE_ID CERTIFICATE AUTHORITY IF_ID {CHILD LOCAL REMOTE} */
+static void only_failure(void *context, enum charon_outcome outcome, const char *text)
+{
+	if (outcome != CHARON_OK) {
+		reply_done(context, outcome, text);
+	}
+}
+
+/* peer NAME LOCAL REMOTE LOCAL_ID REMOTE_ID CERTIFICATE PEER_CERTIFICATE AUTHORITY IF_ID
+ * {CHILD LOCAL REMOTE} */
 static void command_peer(char **words, struct err *err)
 {
 	AUTO_BUF struct buf certificate = BUF(CERTIFICATE_BYTES_MAX);
+	AUTO_BUF struct buf peer_certificate = BUF(CERTIFICATE_BYTES_MAX);
 	AUTO_BUF struct buf authority = BUF(CERTIFICATE_BYTES_MAX);
 	struct charon_child children[8];
 	struct charon_peer peer = { .name = words[1],
@@ -257,24 +266,28 @@ static void command_peer(char **words, struct err *err)
 		.remote_address = words[3],
 		.local_id = words[4],
 		.remote_id = words[5],
-		.if_id = (uint32_t)atoi(words[8]),
+		.if_id = (uint32_t)atoi(words[9]),
 		.children = children };
 
-	for (char **word = words + 9; word[0] && peer.children_count < 8; word += 3) {
+	for (char **word = words + 10; word[0] && peer.children_count < 8; word += 3) {
 		children[peer.children_count++] = (struct charon_child){
 			.name = word[0], .local = ip(word[1]), .remote = ip(word[2])
 		};
 	}
 	if (file_read(words[6], &certificate, err) != 0 ||
-	        file_read(words[7], &authority, err) != 0) {
+	        file_read(words[7], &peer_certificate, err) != 0 ||
+	        file_read(words[8], &authority, err) != 0) {
 		reply(-1, err->text);
 		return;
 	}
-	peer.certificate = certificate.bytes;
-	peer.certificate_bytes = certificate.count;
-	peer.authority = authority.bytes;
-	peer.authority_bytes = authority.count;
-	call_failed(charon_load_peer(charon, &peer, reply_done, NULL));
+	peer.peer_certificate = peer_certificate.bytes;
+	peer.peer_certificate_bytes = peer_certificate.count;
+	if (call_failed(charon_load_certificate(
+	            charon, certificate.bytes, certificate.count, only_failure, NULL)) == 0 &&
+	        call_failed(charon_load_authority(
+	                charon, authority.bytes, authority.count, only_failure, NULL)) == 0) {
+		call_failed(charon_load_peer(charon, &peer, reply_done, NULL));
+	}
 }
 
 static void command_unload(char **words, struct err *err)

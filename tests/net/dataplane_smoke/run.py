@@ -281,9 +281,9 @@ class World:
 
     def peers(self, extra={}):
         for me, number, peer, other in ((self.a, 1, "gb", 2), (self.b, 2, "ga", 1)):
-            me.ask("peer %s 198.51.%d.2 198.51.%d.2 %s.example %s.example %s/%s.der %s/ca.der %d "
-                   "c1 %s %s%s" % (peer, number, other, me.name, peer, self.folder, me.name, self.folder,
-                                   self.if_id, SERVICE[me.name], SERVICE[peer], extra.get(me.name, "")), "ok")
+            me.ask("peer %s 198.51.%d.2 198.51.%d.2 %s.example %s.example %s/%s.der %s/%s.der "
+                   "%s/ca.der %d c1 %s %s%s" % (peer, number, other, me.name, peer, self.folder, me.name,
+                                   self.folder, peer, self.folder, self.if_id, SERVICE[me.name], SERVICE[peer], extra.get(me.name, "")), "ok")
 
     def test_sa_comes_up(self):
         self.if_id = 7 if self.kernel else 0

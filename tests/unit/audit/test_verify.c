@@ -303,7 +303,10 @@ TEST(bytes_behind_the_last_record_are_found)
 		ledger_export(ledger, 261, &signer, &files);
 		file = files_find(&files, paths[i]);
 		CHECK(file != NULL);
-		buf_add(file, "\x77\x00ab", 4); /* the beginning of a record that never ends */
+		buf_add(file,
+		        "\x77\x00"
+		        "ab",
+		        4); /* the beginning of a record that never ends */
 		report = files_verify(&files, &signer.key, NULL, 0);
 		CHECK(!report.intact);
 		CHECK(finding_is(&report.findings[0], EXPORT_ENTRY_INSERTED, ends[i], ends[i]));

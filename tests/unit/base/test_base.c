@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/str.h"
 
 TEST(names_are_dns_labels)
@@ -134,6 +135,30 @@ TEST(configuration_errors_name_file_line_and_key)
 	config_clear(sample_keys, &sample);
 	CHECK(read_config("name = a\n[nett]\n", &sample, &err) == 1);
 	config_clear(sample_keys, &sample);
+}
+
+TEST(the_newest_error_is_kept_and_bounded)
+{
+	AUTO_BUF struct buf text = BUF(1024);
+	int64_t when = -1, before = clock_wall_usec();
+	const char *last = log_last_error(&when);
+
+	CHECK_TEXT(last, "");
+	CHECK(when == 0);
+	log_warning("not an error");
+	CHECK_TEXT(log_last_error(&when), "");
+	log_error("the disk \"%s\" is full", "a");
+	CHECK_TEXT(log_last_error(&when), "the disk \"a\" is full");
+	CHECK(when >= before);
+	/* Cut between two characters: three bytes each, after one of one byte. */
+	buf_add(&text, "x", 1);
+	for (int i = 0; i < 200; i++) {
+		buf_add(&text, "\u95a2", 3);
+	}
+	log_error("%s", buf_text(&text));
+	last = log_last_error(&when);
+	CHECK(strlen(last) == 1 + (LOG_LAST_BYTES_MAX - 2) / 3 * 3);
+	CHECK(memcmp(last, text.bytes, strlen(last)) == 0);
 }
 
 TEST_MAIN()

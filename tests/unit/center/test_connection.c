@@ -204,7 +204,7 @@ TEST(grant_is_written_before_it_is_sent)
 {
 	setup();
 	CHECK_TEXT(ask(0), "record:connection.requested record:connection.granted store:granted "
-	                   "answer:1 grant:m grant:h");
+	                   "answer:1 grant:h grant:m");
 	CHECK(f.row.grant.number == 1 && f.row.grant.epoch == 3 && f.row.grant.lease_sec == 60);
 	CHECK(f.row.grant.not_after - f.row.grant.not_before == 600 * SEC);
 	CHECK(f.row.grant.policy_provider == 4 && f.row.grant.policy_initiator == 2 &&
@@ -215,6 +215,23 @@ TEST(grant_is_written_before_it_is_sent)
 	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_ARMED, 1), "");
 	CHECK_TEXT(report(MAKER, CONNECTION_REPORT_UP, 2), "");
 	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_UP, 2), "record:connection.up store:up");
+	clean();
+}
+
+TEST(go_waits_for_the_other_gateway_only)
+{
+	setup();
+	ask(0);
+	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_ARMED, 1), "go:m");
+	CHECK(f.row.state == CONNECTION_GRANTED);
+	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_ARMED, 1), "");
+	/* A gateway that did not hear of it gets both, in their order. */
+	CHECK_TEXT(tick(3), "grant:m go:m");
+	CHECK_TEXT(
+	        report(MAKER, CONNECTION_REPORT_ARMED, 4), "record:connection.armed store:going");
+	CHECK_TEXT(tick(6), "grant:h grant:m go:m");
+	report(MAKER, CONNECTION_REPORT_UP, 7);
+	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_UP, 7), "record:connection.up store:up");
 	clean();
 }
 
@@ -273,12 +290,12 @@ TEST(cut_is_repeated_until_both_have_closed)
 	setup();
 	bring_up();
 	CHECK(connection_cut(f.machine, f.id.text, "operator", "pressed", at(3), &f.actions) == 0);
-	CHECK_TEXT(take(), "record:connection.cut store:closing cut:m cut:h");
+	CHECK_TEXT(take(), "record:connection.cut store:closing cut:h cut:m");
 	CHECK_TEXT(f.row.by, "operator");
 	CHECK(connection_cut(f.machine, f.id.text, "operator", "again", at(3), &f.actions) == 0);
 	CHECK_TEXT(take(), "");
 	CHECK_TEXT(tick(5), "");
-	CHECK_TEXT(tick(6), "cut:m cut:h");
+	CHECK_TEXT(tick(6), "cut:h cut:m");
 	CHECK_TEXT(report(MAKER, CONNECTION_REPORT_CLOSED, 7), "store:closing");
 	CHECK_TEXT(tick(9), "cut:h");
 	CHECK_TEXT(report(MAKER, CONNECTION_REPORT_UP, 9), ""); /* an old report */
@@ -310,7 +327,7 @@ TEST(refused_grant_is_cut_at_both)
 	setup();
 	ask(0);
 	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_REFUSED, 1),
-	        "record:connection.cut store:closing cut:m cut:h");
+	        "record:connection.cut store:closing cut:h cut:m");
 	CHECK_TEXT(f.row.by, HOSPITAL);
 	CHECK_TEXT(f.row.reason, "refused: because");
 	report(MAKER, CONNECTION_REPORT_CLOSED, 2);
@@ -325,13 +342,13 @@ TEST(deadlines_end_what_does_not_come_up)
 	ask(0);
 	report(MAKER, CONNECTION_REPORT_ARMED, 1);
 	CHECK_TEXT(tick(3), "grant:h");
-	CHECK_TEXT(tick(10), "record:connection.cut store:closing cut:m cut:h");
+	CHECK_TEXT(tick(10), "record:connection.cut store:closing cut:h cut:m");
 	CHECK_TEXT(f.row.reason, "gateway " HOSPITAL " was not armed in time");
 	setup();
 	ask(0);
 	report(MAKER, CONNECTION_REPORT_ARMED, 1);
 	report(HOSPITAL, CONNECTION_REPORT_ARMED, 1);
-	CHECK_TEXT(tick(4), "grant:m go:m grant:h");
+	CHECK_TEXT(tick(4), "grant:h grant:m go:m");
 	tick(31);
 	CHECK(f.row.state == CONNECTION_CLOSING);
 	clean();
@@ -344,7 +361,7 @@ TEST(grant_and_lease_end)
 	for (int64_t sec = 20; sec < 600; sec += 20) {
 		CHECK_TEXT(tick(sec), "lease:m lease:h");
 	}
-	CHECK_TEXT(tick(600), "record:connection.expired store:closing cut:m cut:h");
+	CHECK_TEXT(tick(600), "record:connection.expired store:closing cut:h cut:m");
 	setup();
 	bring_up();
 	connection_gateway_offline(f.machine, HOSPITAL, at(3));
@@ -364,7 +381,7 @@ TEST(review_ends_what_is_no_longer_permitted)
 	connection_review(f.machine, "clinic", at(3), &f.actions);
 	CHECK_TEXT(take(), "");
 	connection_review(f.machine, "core-hospital", at(3), &f.actions);
-	CHECK_TEXT(take(), "record:connection.cut store:closing cut:m cut:h");
+	CHECK_TEXT(take(), "record:connection.cut store:closing cut:h cut:m");
 	CHECK(strstr(f.row.reason, "no longer permitted"));
 	clean();
 }
@@ -417,7 +434,7 @@ TEST(raised_epoch_ends_all)
 	bring_up();
 	CHECK(connection_epoch_raise(f.machine, 3, at(3), &f.actions) == 1);
 	CHECK(connection_epoch_raise(f.machine, 4, at(3), &f.actions) == 0);
-	CHECK_TEXT(take(), "record:epoch.raised record:connection.cut store:closing cut:m cut:h");
+	CHECK_TEXT(take(), "record:epoch.raised record:connection.cut store:closing cut:h cut:m");
 	f.request.policy.port = 11112;
 	ask(4);
 	CHECK(f.row.grant.epoch == 4);

@@ -316,8 +316,10 @@ TEST(a_revocation_lasts_over_a_restart_and_an_older_list)
 
 	CHECK(text_copy(grant.initiator.serial, sizeof(grant.initiator.serial),
 	              cert_serial(peer)) == 0);
-	CHECK(text_copy(grant.responder.serial, sizeof(grant.responder.serial), cert_serial(own)) ==
-	        0);
+	CHECK(text_copy(grant.initiator.gateway, sizeof(grant.initiator.gateway), "gw-maker") == 0);
+	CHECK(text_copy(grant.responder.gateway, sizeof(grant.responder.gateway), "gw-core") == 0);
+	/* The own certificate was renewed since: whose peer it is goes by the name. */
+	CHECK(text_copy(grant.responder.serial, sizeof(grant.responder.serial), "0a01") == 0);
 	CHECK(set_identity(trust, own, NULL) == 0);
 	CHECK(say(trust, &granted, &changed, NULL) == 0);
 	tunnels = trust_for_tunnels(trust);
@@ -330,6 +332,73 @@ TEST(a_revocation_lasts_over_a_restart_and_an_older_list)
 	CHECK(say(trust, &granted, &changed, NULL) == 0 && !changed);
 	tunnels = trust_for_tunnels(trust);
 	CHECK(tunnels.grant_check(tunnels.context, &grant, world_get()->now, NULL) != 0);
+}
+
+static struct grant_end end_of(const struct cert *cert, const char *gateway, const char *site)
+{
+	struct grant_end end = { 0 };
+
+	CHECK(text_copy(end.site, sizeof(end.site), site) == 0);
+	CHECK(text_copy(end.gateway, sizeof(end.gateway), gateway) == 0);
+	snprintf(end.identity, sizeof(end.identity), "%s." PROVIDER ".sekisho.internal", gateway);
+	CHECK(text_copy(end.serial, sizeof(end.serial), cert_serial(cert)) == 0);
+	return end;
+}
+
+static int check_peer(
+        struct trust *trust, const struct grant_end *end, const struct cert *cert, struct err *err)
+{
+	struct tunnel_trust tunnels = trust_for_tunnels(trust);
+	size_t count;
+	const uint8_t *der = cert_der(cert, &count);
+
+	*err = (struct err){ 0 };
+	return tunnels.peer_check(tunnels.context, end, der, count, world_get()->now, err);
+}
+
+TEST(only_the_peers_own_current_certificate_is_its_certificate)
+{
+	AUTO(trust) struct trust *trust = open_trust("peer");
+	const struct ca *ca = cast_get()->ca_authority;
+	AUTO(cert) struct cert *own = own_cert();
+	AUTO(cert) struct cert *old = issue(ca, "gw-maker." PROVIDER ".sekisho.internal", "maker");
+	AUTO(cert) struct cert *now = issue(ca, "gw-maker." PROVIDER ".sekisho.internal", "maker");
+	AUTO(cert)
+	struct cert *other = issue(ca, "gw-other." PROVIDER ".sekisho.internal", "maker");
+	AUTO(cert)
+	struct cert *rogue = issue(
+	        world_get()->service_authority, "gw-maker." PROVIDER ".sekisho.internal", "maker");
+	struct said revoked = {
+		.seq = 1, .state = STATEMENT_GRANTED, .crl_number = 2, .revoked = cert_serial(old)
+	};
+	struct grant_end end = end_of(now, "gw-maker", "maker"), wrong;
+	AUTO_BUF struct buf pem = BUF(2 * CERT_DER_BYTES_MAX);
+	struct tunnel_trust tunnels = trust_for_tunnels(trust);
+	struct err err;
+	bool changed;
+
+	CHECK(set_identity(trust, own, NULL) == 0);
+	CHECK(check_peer(trust, &end, now, &err) == 1); /* no list yet: unknown means no */
+	CHECK(say(trust, &granted, &changed, NULL) == 0);
+	CHECK(check_peer(trust, &end, now, &err) == 0);
+	CHECK(check_peer(trust, &end, old, &err) == 1 && strstr(err.text, "names another one"));
+	wrong = end_of(old, "gw-maker", "maker");
+	CHECK(check_peer(trust, &wrong, old, &err) == 0);
+	CHECK(say(trust, &revoked, &changed, NULL) == 0 && changed);
+	CHECK(check_peer(trust, &wrong, old, &err) == 1 && strstr(err.text, "revoked"));
+	CHECK(check_peer(trust, &end, now, &err) == 0);
+	/* Good ones that the service CA signed for others, or for another site. */
+	wrong = end_of(other, "gw-maker", "maker");
+	CHECK(check_peer(trust, &wrong, other, &err) == 1 && strstr(err.text, "another gateway's"));
+	wrong = end_of(now, "gw-maker", "clinic");
+	CHECK(check_peer(trust, &wrong, now, &err) == 1 && strstr(err.text, "another gateway's"));
+	wrong = end_of(rogue, "gw-maker", "maker");
+	CHECK(check_peer(trust, &wrong, rogue, &err) == 1);
+	/* What charon gets is DER and nothing else. */
+	cert_print_pem(now, &pem);
+	CHECK(tunnels.peer_check(
+	              tunnels.context, &end, pem.bytes, pem.count, world_get()->now, &err) == 1);
+	CHECK(tunnels.peer_check(tunnels.context, &end, NULL, 0, world_get()->now, &err) == 1);
 }
 
 TEST(a_forged_statement_is_refused_and_the_rest_is_taken)

@@ -73,6 +73,15 @@ static int check_trust(void *context, const struct grant *grant, int64_t wall_us
 	return f.untrusted ? err_set(err, 1, "the service CA is not accredited") : 0;
 }
 
+/* The stand-in of a certificate is its serial. */
+static int check_peer(void *context, const struct grant_end *peer, const uint8_t *der, size_t count,
+        int64_t wall_usec, struct err *err)
+{
+	return count == strlen(peer->serial) && memcmp(der, peer->serial, count) == 0
+	               ? 0
+	               : err_set(err, 1, "the grant names another one");
+}
+
 static struct tunnel_machine *machine_new(const char *boot)
 {
 	struct tunnel_config config = {
@@ -83,7 +92,9 @@ static struct tunnel_machine *machine_new(const char *boot)
 		.serial = "0a01",
 		.boot = boot,
 		.grant_sec_max = 4 * 3600,
-		.trust = { .seal_open = open_seal, .grant_check = check_trust },
+		.trust = { .seal_open = open_seal,
+		        .grant_check = check_trust,
+		        .peer_check = check_peer },
 	};
 
 	return tunnel_machine_new(&config);
@@ -200,14 +211,27 @@ static void setup(void)
 	};
 }
 
-static const char *give(const struct grant *grant, int64_t sec)
+static const char *give_with(
+        const struct grant *grant, const void *certificate, size_t count, int64_t sec)
 {
 	AUTO_BUF struct buf text = BUF(JWS_SMALL_BYTES_MAX);
+	struct tunnel_offer offer = { .certificate = certificate, .certificate_bytes = count };
 
 	buf_add_text(&text, "sekisho-grant");
 	grant_print(grant, &text);
-	tunnel_grant(f.machine, buf_text(&text), text.count, at(sec), &f.actions);
+	offer.sealed = buf_text(&text);
+	offer.sealed_bytes = text.count;
+	tunnel_grant(f.machine, &offer, at(sec), &f.actions);
 	return take();
+}
+
+static const char *give(const struct grant *grant, int64_t sec)
+{
+	const struct grant_end *peer = strcmp(grant->initiator.gateway, "gw-core") == 0
+	                                       ? &grant->responder
+	                                       : &grant->initiator;
+
+	return give_with(grant, peer->serial, strlen(peer->serial), sec);
 }
 
 static const char *give_lease(uint64_t seq, int64_t issued_sec, uint32_t ttl_sec, int64_t sec)
@@ -266,6 +290,25 @@ TEST(opens_in_the_order_of_the_protocol)
 	/* At the responder both addresses of the key are service addresses. */
 	CHECK(view.lease.source.s_addr == inet_addr("100.64.3.10"));
 	CHECK(view.lease.destination.s_addr == inet_addr("100.64.2.20"));
+	clean();
+}
+
+TEST(go_before_armed_starts_ike_when_armed)
+{
+	setup();
+	give(&f.grant, 0);
+	tunnel_go(f.machine, f.grant.id.text, at(0), &f.actions);
+	CHECK_TEXT(take(), "");
+	tunnel_loaded(f.machine, 1, true, "", at(0), &f.actions);
+	CHECK(f.actions.items[0].type == TUNNEL_REPORT && f.actions.items[0].may_wait);
+	CHECK_TEXT(
+	        take(), "report:armed record:connection.armed record:connection.opening initiate");
+	setup();
+	f.grant.ike = GRANT_INITIATOR;
+	give(&f.grant, 0);
+	tunnel_loaded(f.machine, 1, true, "", at(0), &f.actions);
+	CHECK(f.actions.items[0].type == TUNNEL_REPORT && !f.actions.items[0].may_wait);
+	take();
 	clean();
 }
 
@@ -449,11 +492,71 @@ TEST(numbers_keys_and_peers_are_not_shared)
 
 TEST(forged_seal_leaves_a_record_only)
 {
+	struct tunnel_offer nonsense = { .sealed = "nonsense", .sealed_bytes = 8 };
+
 	setup();
-	tunnel_grant(f.machine, "nonsense", 8, at(0), &f.actions);
+	tunnel_grant(f.machine, &nonsense, at(0), &f.actions);
 	CHECK_TEXT(take(), "record:grant.refused");
 	tunnel_lease(f.machine, "nonsense", 8, at(0), &f.actions);
 	CHECK_TEXT(take(), "record:lease.refused");
+	clean();
+}
+
+/* The certificate that charon is to accept, in every load among the actions. */
+static void check_pinned(const char *certificate)
+{
+	size_t loads = 0;
+
+	for (size_t i = 0; i < f.actions.count; i++) {
+		const struct tunnel_action *action = &f.actions.items[i];
+
+		if (action->type == TUNNEL_PEER_LOAD) {
+			loads++;
+			CHECK(action->peer->certificate_bytes == strlen(certificate));
+			CHECK(memcmp(action->peer->certificate, certificate, strlen(certificate)) ==
+			        0);
+		}
+	}
+	CHECK(loads > 0);
+}
+
+TEST(only_the_certificate_that_the_grant_names_is_taken)
+{
+	static uint8_t large[SERVICE_CERT_DER_BYTES_MAX + 1];
+
+	setup();
+	CHECK_TEXT(give_with(&f.grant, "0b00", 4, 0), "record:grant.refused report:refused");
+	CHECK_TEXT(f.reason, "the grant names another one");
+	CHECK_TEXT(give_with(&f.grant, NULL, 0, 0), "record:grant.refused report:refused");
+	CHECK_TEXT(give_with(&f.grant, large, sizeof(large), 0),
+	        "record:grant.refused report:refused");
+	CHECK(strstr(f.reason, "3072 bytes"));
+	CHECK(tunnel_count(f.machine) == 0);
+	CHECK_TEXT(give(&f.grant, 0), "record:epoch.raised record:grant.accepted load:1");
+	/* The live grant once more, beside another certificate: the first one stays. */
+	CHECK_TEXT(give_with(&f.grant, "0b00", 4, 0), "");
+	tunnel_charon(f.machine, false, at(1), &f.actions);
+	tunnel_charon(f.machine, true, at(1), &f.actions);
+	check_pinned("0b01");
+	clean();
+}
+
+TEST(the_newest_grant_says_which_certificate_and_a_restart_keeps_it)
+{
+	struct grant second;
+
+	setup();
+	give(&f.grant, 0);
+	second = f.grant;
+	second.port = 11112;
+	second.number = 4712;
+	second.id.text[25] = '2';
+	snprintf(second.initiator.serial, sizeof(second.initiator.serial), "0b02");
+	CHECK_TEXT(give(&second, 1), "record:grant.accepted load:1");
+	f.machine = tunnel_machine_free(f.machine);
+	begin("boot-1", 2);
+	found_nothing(2);
+	check_pinned("0b02");
 	clean();
 }
 

@@ -147,11 +147,13 @@ TEST(a_call_that_nobody_answers_ends_at_its_deadline)
 	int fds[2];
 
 	CHECK(channel_pair(fds) == 0);
-	CHECK(channel_call(fds[0], 1, 1, NULL, 0, 50, &type, &reply) < 0);
+	CHECK(channel_ask(fds[0], 1, 1, NULL, 0, 50) == 0);
+	CHECK(channel_answer(fds[0], 1, 50, &type, &reply) < 0);
 	CHECK(clock_monotonic_usec() - start < USEC_PER_SEC);
 	CHECK(frame_send(fds[1], 7, 1, "old", 3) == 0); /* the answer to the call given up */
 	CHECK(frame_send(fds[1], 8, 2, "new", 3) == 0);
-	CHECK(channel_call(fds[0], 1, 2, NULL, 0, 1000, &type, &reply) == 0);
+	CHECK(channel_ask(fds[0], 1, 2, NULL, 0, 1000) == 0);
+	CHECK(channel_answer(fds[0], 2, 1000, &type, &reply) == 0);
 	CHECK(type == 8);
 	CHECK_TEXT(buf_text(&reply), "new");
 	close(fds[0]);

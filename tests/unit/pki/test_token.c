@@ -277,8 +277,6 @@ static int kill_children(pid_t parent)
 	return killed;
 }
 
-#define CLIENT "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so"
-
 TEST(a_dead_forwarder_is_got_over)
 {
 	AUTO(token) struct token *token = NULL;
@@ -288,11 +286,11 @@ TEST(a_dead_forwarder_is_got_over)
 	struct err err = { 0 };
 
 	world_get();
-	CHECK(access(CLIENT, R_OK) == 0); /* package p11-kit-modules */
+	CHECK(access(P11_KIT_CLIENT, R_OK) == 0); /* package p11-kit-modules */
 	forwarder_start(&forwarder, "gateway");
 	address = mem_format("unix:path=%s", forwarder.socket);
 	setenv("P11_KIT_SERVER_ADDRESS", address, 1);
-	CHECK(token_new(CLIENT, "gateway", WORLD_PIN, &token) == 0);
+	CHECK(token_new(P11_KIT_CLIENT, "gateway", WORLD_PIN, &token) == 0);
 	CHECK(token_key_find(token, TOKEN_ID_DEVICE, &key, &err) == 0);
 	for (int round = 0; round < 3; round++) {
 		AUTO_BUF struct buf signature = BUF(1024);

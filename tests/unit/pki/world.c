@@ -18,21 +18,6 @@
 		}                                                                                  \
 	} while (0)
 
-/* SoftHSM 2.6.1 loses 37 bytes at each Ed25519 signature; that is its leak, not ours. Telling it
- * apart needs whole stacks. Only a sanitized build asks for these. */
-const char *__asan_default_options(void);
-const char *__lsan_default_suppressions(void);
-
-const char *__asan_default_options(void)
-{
-	return "fast_unwind_on_malloc=0";
-}
-
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libsofthsm2.so\n";
-}
-
 static char directory[64];
 static pid_t maker;
 
