@@ -46,6 +46,7 @@
 #define WATCH_MSEC 500
 #define CHARON_SETTLE_USEC (150 * USEC_PER_MSEC) /* for its first look at the token */
 #define CHARON_WAIT_USEC (3 * USEC_PER_SEC)      /* then the agent starts without it */
+#define TOKEN_QUIET_USEC (2 * USEC_PER_SEC)      /* for the last remotes, when stopping */
 
 #define BIT(capability) (1ULL << (capability))
 /* priv and charon: the network; charon's sockets. Starting: another user, the sandbox, its
@@ -79,6 +80,8 @@ struct main {
 	int64_t charon_started_usec, charon_restart_msec;
 	bool charon_has_token;             /* its own p11-kit-remote was seen alive */
 	int64_t started_usec, remote_usec; /* of the others; when that was seen first, 0: not yet */
+	int64_t quiet_by; /* when stopping: until then the tokens' last clients may end by
+	                     themselves */
 	struct loop_timer *charon_timer, *watch_timer, *ready_timer;
 	bool stopping, started, agent_started;
 };
@@ -99,6 +102,21 @@ static bool nothing_runs(const struct main *main)
 	return !main->charon;
 }
 
+/* Whether a process that serves a token has a child: p11-kit's remote, one a client. */
+static bool remote_runs(const struct main *main, enum child_kind kind)
+{
+	AUTO_BUF struct buf text = BUF(4096);
+	AUTO_STRING char *path = NULL;
+	pid_t pid;
+
+	if (!main->children[kind].process) {
+		return false;
+	}
+	pid = process_pid(main->children[kind].process);
+	path = mem_format("/proc/%d/task/%d/children", (int)pid, (int)pid);
+	return file_read(path, &text, NULL) == 0 && text.count > 0;
+}
+
 /* Ending goes from the inside out: priv shuts every connection, agent tells the center of it, then
  * the rest. */
 static void stop_next(struct main *main)
@@ -113,6 +131,16 @@ static void stop_next(struct main *main)
 	}
 	if (main->charon) {
 		process_stop(main->charon);
+		return;
+	}
+	/* A remote of a client that has just ended may be in the middle of a login, which SoftHSM
+	 * writes into the token's file: killed there, the file is no token any more. */
+	if (main->quiet_by == 0) {
+		main->quiet_by = clock_monotonic_usec() + TOKEN_QUIET_USEC;
+	}
+	if ((remote_runs(main, CHILD_TOKEN) || remote_runs(main, CHILD_TOKEN_CHARON)) &&
+	        clock_monotonic_usec() < main->quiet_by) {
+		loop_timer_set(main->ready_timer, SOCKET_POLL_MSEC);
 		return;
 	}
 	for (int i = 0; i < CHILD_COUNT; i++) {
@@ -252,26 +280,11 @@ static void start_charon(void *context)
 	}
 }
 
-/* Whether the process serving charon's token has a child: p11-kit's remote, one a client. */
-static bool remote_runs(const struct main *main)
-{
-	AUTO_BUF struct buf text = BUF(4096);
-	AUTO_STRING char *path = NULL;
-	pid_t pid;
-
-	if (!main->children[CHILD_TOKEN_CHARON].process) {
-		return false;
-	}
-	pid = process_pid(main->children[CHILD_TOKEN_CHARON].process);
-	path = mem_format("/proc/%d/task/%d/children", (int)pid, (int)pid);
-	return file_read(path, &text, NULL) == 0 && text.count > 0;
-}
-
 /* charon cannot get over the loss of its token's process: it has to be a new charon. */
 static void watch_charon(void *context)
 {
 	struct main *main = context;
-	bool runs = remote_runs(main);
+	bool runs = remote_runs(main, CHILD_TOKEN_CHARON);
 
 	if (main->stopping) {
 		return;
@@ -294,7 +307,7 @@ static bool agent_may_start(struct main *main)
 {
 	int64_t now = clock_monotonic_usec();
 
-	if (main->remote_usec == 0 && remote_runs(main)) {
+	if (main->remote_usec == 0 && remote_runs(main, CHILD_TOKEN_CHARON)) {
 		main->remote_usec = now;
 	}
 	return (main->remote_usec != 0 && now - main->remote_usec >= CHARON_SETTLE_USEC) ||
@@ -307,6 +320,7 @@ static void start_when_ready(void *context)
 	struct main *main = context;
 
 	if (main->stopping) {
+		stop_next(main);
 		return;
 	}
 	if (!token_socket_there(main, GATEWAY_TOKEN_AGENT, true)) {

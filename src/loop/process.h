@@ -26,7 +26,7 @@ struct process;
 typedef void process_ended(void *context, struct process *process, int status);
 
 /* Forks and executes. The child gets default signals, no other descriptor than 0 to 2 and its own,
- * and dies with its parent. */
+ * is a process group of its own, and dies with its parent. */
 int process_start(struct loop *loop, const struct process_plan *plan, process_ended *ended,
         void *context, struct process **ret_process) must_use;
 

@@ -146,7 +146,7 @@ class Driver:
         """Loads a peer: children are (name, own service address, the other's)."""
         words = ["peer", other, self.world.address(self.node), self.world.address(other),
             identity(self.node), identity(other), self.credentials / f"{self.node}.der",
-            self.credentials / "ca.der", if_id]
+            self.credentials / f"{other}.der", self.credentials / "ca.der", if_id]
         for child in children:
             words += child
         self.ask(" ".join(map(str, words)), "ok")
