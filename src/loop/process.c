@@ -63,7 +63,8 @@ _Noreturn static void run_child(const struct process_plan *plan, pid_t parent)
 		_exit(127);
 	}
 	/* A group of its own: what is meant for the parent (Ctrl-C, a signal to its group) does not
-	 * end the child in the middle of something; the parent ends its children in its own order. */
+	 * end the child in the middle of something; the parent ends its children in its own order.
+	 */
 	setpgid(0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
