@@ -166,13 +166,21 @@ static struct sa *other_end(struct box *box, const struct sa *sa, struct box **r
 	return NULL;
 }
 
-/* The peer does not answer any more: its end of the SA goes away as well. */
+static void watch_peer(struct box *box, const struct sa *sa);
+
+/* The peer does not answer any more: its end of the SA goes away as well. One that hangs just then
+ * asks the peer again when it goes on. */
 static void event_dead_peer(struct world *world, struct event *event)
 {
 	struct box *box = &world->boxes[event->box], *peer;
 	struct sa *sa = find_sa(box, event->name, event->other);
 
-	if (sa && box->charon.alive && !box->charon.hung && !other_end(box, sa, &peer)) {
+	if (!sa || !box->charon.alive || other_end(box, sa, &peer)) {
+		return;
+	}
+	if (box->charon.hung) {
+		watch_peer(box, sa);
+	} else {
 		remove_sa(box, sa);
 	}
 }
