@@ -22,6 +22,24 @@
 /* Who asks: a login name or a personal name, in any script. */
 #define PERSON_BYTES_MAX 127
 
+/* A person's access: a session's length, codes that may be wrong before the account is locked, and
+ * for how long (RFC 4226 7.3: throttling); sessions of one person at once; the look at accounts
+ * that nobody reported as left (G3). */
+#define SESSION_SEC_MAX (8 * 3600)
+#define SESSION_CODES_WRONG_MAX 5
+#define SESSION_LOCK_SEC (15 * 60)
+#define SESSIONS_PER_PERSON_MAX 16
+#define PERSON_CONFIRM_SEC (365 * 24 * 3600)
+#define PERSON_ROLES_MAX 10
+
+/* An agreement between two organizations: what a person can still read and sign. */
+#define AGREEMENT_BYTES_MAX (64 << 10)
+#define AGREEMENT_HOSTS_MAX 64
+#define AGREEMENT_PROTOCOLS_MAX 16
+#define AGREEMENT_POINTS_MAX 16
+#define AGREEMENT_TEXT_BYTES_MAX 2000
+#define AGREEMENT_PLACE_BYTES_MAX 31
+
 /* RFC 3339 with milliseconds and Z. */
 #define TIME_TEXT_BYTES_MAX 32
 
@@ -60,6 +78,9 @@
 #define HTTP_BODY_DEADLINE_MSEC 30000
 #define HTTP_IDLE_DEADLINE_MSEC 30000
 #define HTTP_CONNECTIONS_PER_PEER_MAX 64 /* L16 */
+/* Of gateways: each has a stream and a connection for its calls, and a whole town's may be behind
+ * the one address of a NAT (F44). Their handshakes are bounded on their own. */
+#define HTTP_GATEWAY_CONNECTIONS_PER_PEER_MAX 1024
 #define HTTP_QUERY_COUNT_MAX 32
 #define HTTP_CONNECTIONS_MAX 16384      /* of one listener; a front's descriptors end near 20,000 */
 #define HTTP_HANDSHAKES_MAX 256         /* in flight: 0.2 s of one core's work */
@@ -88,10 +109,17 @@
 
 /* Policies. */
 #define POLICY_TEXT_BYTES_MAX (128 << 10)
+#define POLICY_PROVIDER_BYTES_MAX (64 << 20) /* 250,000 sites with their groups have 25 MB */
 #define POLICY_LINE_BYTES_MAX 1024
 #define POLICY_HOSTS_MAX 4096
 #define POLICY_RULES_MAX 4096
 #define POLICY_TESTS_MAX 1024
+#define POLICY_SETS_MAX 256
+#define POLICY_HOURS_MAX 64       /* lines; each is looked at when a rule has hours */
+#define POLICY_HOLIDAYS_MAX 512   /* dates and spans: ten years of them */
+#define POLICY_APPROVERS_MAX 64   /* who can approve; each key is tried on a seal */
+#define POLICY_SPKI_BYTES_MAX 640 /* a public key of RSA 4096 has 550; fits a line as base64 */
+#define POLICY_REVIEW_SEC_MAX (7 * 24 * 3600) /* an emergency is looked at within a week */
 
 /* Connections one gateway holds at once; also the size of the packet filter's lease map / 4. */
 #define TUNNELS_PER_GATEWAY_MAX 4096
@@ -133,6 +161,52 @@
 
 /* Below this much free disk no new grant is given; cuts still work (F07). */
 #define DISK_FREE_BYTES_MIN (64 << 20)
+
+/* Work orders. Sixteen targets are every port of a modality and its console; with a purpose of a
+ * paragraph the terms stay below 8 KiB and their sealed approval below JWS_SMALL_BYTES_MAX. A job
+ * that takes longer than a month is another job. */
+#define WORK_TARGETS_MAX 16
+#define WORK_PURPOSE_BYTES_MAX 1000
+#define WORK_TERMS_BYTES_MAX (8 << 10)
+#define WORK_WINDOW_SEC_MAX (31 * 24 * 3600)
+#define WORK_REVISIONS_MAX 32      /* extensions asked for: after a month of them apply anew */
+#define WORK_ORDERS_OPEN_MAX 20000 /* at some 6 KiB each: 120 MB */
+#define WORK_ORDERS_PER_ORGANIZATION_MAX 1000
+#define WORK_REPORT_BYTES_MAX (16 << 10)
+#define WORK_REPORT_RECORDS_MAX 64
+#define DELETION_ITEMS_MAX 32
+#define DELETION_TEXT_BYTES_MAX 200
+
+/* A mail that comes in as a notice: a fault notice is a page of text. Depth and parts bound what a
+ * hostile one costs (wire/mail.h). */
+#define MAIL_BYTES_MAX (256 << 10)
+#define MAIL_DEPTH_MAX 8
+#define MAIL_PARTS_MAX 64
+#define MAIL_HEADER_BYTES_MAX (8 << 10) /* one header field, unfolded */
+#define MAIL_SUBJECT_BYTES_MAX 500
+#define MAIL_TEXT_BYTES_MAX (64 << 10)
+#define MAIL_ADDRESS_BYTES_MAX 254 /* RFC 5321 4.5.3.1.3 without the brackets */
+
+/* Sealed files (mission SDS 21, 49). A virus scanner looks at no more than 2 GiB at once; a file
+ * that cannot be looked at whole is not sealed. The label travels in a signed attribute; the parts
+ * of a sealed file around its content hold a certificate chain and RECIPIENTS_MAX wrapped keys. */
+#define FILE_BYTES_MAX (2000LL << 20)
+#define FILE_NAME_BYTES_MAX 240 /* NAME_MAX less the room for ".p7m" and a mark */
+#define FILE_RECIPIENTS_MAX 16
+#define FILE_LABEL_BYTES_MAX (8 << 10)
+#define FILE_PURPOSE_BYTES_MAX 500
+#define FILE_PART_BYTES_MAX (64 << 10)
+#define FILE_CHUNK_BYTES (64 << 10)
+#define FILE_SCANNER_AGE_SEC_MAX                                                                   \
+	(30 * 24 * 3600) /* of the virus data base, whatever is asked for */
+/* Looking into archives: what one sealed archive may make us unpack (a bomb is refused before). */
+#define FILE_ARCHIVE_DEPTH_MAX 2
+#define FILE_ARCHIVE_ENTRIES_MAX 65535 /* what a ZIP without its 64 bit form can hold */
+#define FILE_ARCHIVE_BYTES_MAX (2000LL << 20)
+#define FILE_ARCHIVE_RATIO_MAX 200 /* text logs come to 50, DEFLATE's most is 1032 */
+#define FILE_ARCHIVE_INNER_BYTES_MAX                                                               \
+	(64 << 20) /* an archive or document inside, held in memory                                \
+	            */
 
 /* A configuration file. */
 #define CONFIG_BYTES_MAX (256 << 10)

@@ -13,7 +13,7 @@ struct end_fields {
 
 struct grant_fields {
 	struct grant grant;
-	uint64_t v, number, port, lease_sec;
+	uint64_t v, number, port, lease_sec, idle_sec;
 	char class[NAME_BYTES_MAX + 1];
 	int protocol, ike;
 	struct end_fields initiator, responder;
@@ -59,7 +59,7 @@ static const struct json_field grant_fields[] = {
 	{ JSON_FIELD("epoch", FIELD_COUNT, struct grant_fields, grant.epoch), .required = true },
 	{ JSON_FIELD("class", FIELD_NAME, struct grant_fields, class), .required = true },
 	{ JSON_FIELD("person", FIELD_TEXT, struct grant_fields, grant.person), .required = true,
-	        .min = 1, .max = PERSON_BYTES_MAX },
+	        .max = PERSON_BYTES_MAX },
 	{ JSON_FIELD("initiator", FIELD_OBJECT, struct grant_fields, initiator), .required = true,
 	        .fields = end_fields },
 	{ JSON_FIELD("responder", FIELD_OBJECT, struct grant_fields, responder), .required = true,
@@ -70,6 +70,13 @@ static const struct json_field grant_fields[] = {
 	        .choices = protocol_names },
 	{ JSON_FIELD("port", FIELD_COUNT, struct grant_fields, port), .required = true,
 	        .max = UINT16_MAX },
+	{ JSON_FIELD("work_order", FIELD_TEXT, struct grant_fields, grant.work_order),
+	        .required = true, .max = ID_BYTES_MAX },
+	{ JSON_FIELD("emergency", FIELD_BOOL, struct grant_fields, grant.emergency),
+	        .required = true },
+	{ JSON_FIELD("outage", FIELD_BOOL, struct grant_fields, grant.outage), .required = true },
+	{ JSON_FIELD("idle_sec", FIELD_COUNT, struct grant_fields, idle_sec), .required = true,
+	        .max = GRANT_SEC_MAX },
 	{ JSON_FIELD("issued_at", FIELD_TIME, struct grant_fields, grant.issued_at),
 	        .required = true },
 	{ JSON_FIELD("not_before", FIELD_TIME, struct grant_fields, grant.not_before),
@@ -115,6 +122,7 @@ static int grant_finish(struct grant_fields *fields, struct grant *ret_grant, st
 	grant->number = (uint32_t)fields->number;
 	grant->port = (uint16_t)fields->port;
 	grant->lease_sec = (uint32_t)fields->lease_sec;
+	grant->idle_sec = (uint32_t)fields->idle_sec;
 	grant->ike = (enum grant_side)fields->ike;
 	grant->protocol = protocol_values[fields->protocol];
 	*ret_grant = *grant;
@@ -159,17 +167,19 @@ static json_t *end_tree(const struct grant_end *end)
 void grant_print(const struct grant *grant, struct buf *out)
 {
 	AUTO_JSON json_t *tree = json_pack(
-	        "{s:i, s:s, s:I, s:s, s:I, s:s, s:s, s:o, s:o, s:s, s:s, s:i, s:s, s:s, s:s, s:I,"
-	        " s:{s:I, s:I, s:I}}",
+	        "{s:i, s:s, s:I, s:s, s:I, s:s, s:s, s:o, s:o, s:s, s:s, s:i, s:s, s:b, s:b, s:I,"
+	        " s:s, s:s, s:s, s:I, s:{s:I, s:I, s:I}}",
 	        "v", 1, "id", grant->id.text, "number", (json_int_t)grant->number, "provider",
 	        grant->provider, "epoch", (json_int_t)grant->epoch, "class",
 	        service_class_name(grant->class), "person", grant->person, "initiator",
 	        end_tree(&grant->initiator), "responder", end_tree(&grant->responder), "ike",
 	        grant_side_name(grant->ike), "protocol", protocol_name(grant->protocol), "port",
-	        (int)grant->port, "issued_at", time_print(grant->issued_at).text, "not_before",
-	        time_print(grant->not_before).text, "not_after", time_print(grant->not_after).text,
-	        "lease_sec", (json_int_t)grant->lease_sec, "policy", "provider",
-	        (json_int_t)grant->policy_provider, "initiator",
+	        (int)grant->port, "work_order", grant->work_order, "emergency",
+	        (int)grant->emergency, "outage", (int)grant->outage, "idle_sec",
+	        (json_int_t)grant->idle_sec, "issued_at", time_print(grant->issued_at).text,
+	        "not_before", time_print(grant->not_before).text, "not_after",
+	        time_print(grant->not_after).text, "lease_sec", (json_int_t)grant->lease_sec,
+	        "policy", "provider", (json_int_t)grant->policy_provider, "initiator",
 	        (json_int_t)grant->policy_initiator, "responder",
 	        (json_int_t)grant->policy_responder);
 
@@ -263,6 +273,21 @@ static int check_ends(const struct grant *grant, struct err *err)
 	return 0;
 }
 
+/* Who asked, and for which job. */
+static int check_person(const struct grant *grant, struct err *err)
+{
+	if (grant->work_order[0] != '\0' && !id_valid(grant->work_order)) {
+		return err_set(err, 1, "work_order: must be an id or empty");
+	}
+	if (grant->person[0] == '\0' && (grant->class == SERVICE_REMOTE_MAINTENANCE ||
+	                                        grant->work_order[0] != '\0' || grant->emergency)) {
+		return err_set(err, 1,
+		        "person: must be named for remote maintenance, a work order and an "
+		        "emergency");
+	}
+	return 0;
+}
+
 int grant_check(const struct grant *grant, struct err *err)
 {
 	int r = check_end(&grant->initiator, "initiator", err);
@@ -276,8 +301,12 @@ int grant_check(const struct grant *grant, struct err *err)
 	if (r != 0) {
 		return r;
 	}
-	if (!id_valid(grant->id.text) || !name_valid(grant->provider) || grant->person[0] == '\0') {
-		return err_set(err, 1, "id, provider and person must be given");
+	if (!id_valid(grant->id.text) || !name_valid(grant->provider)) {
+		return err_set(err, 1, "id and provider must be given");
+	}
+	r = check_person(grant, err);
+	if (r != 0) {
+		return r;
 	}
 	if (grant->number < 1 || grant->number > INT32_MAX) {
 		return err_set(err, 1, "number: must be from 1 to %d", INT32_MAX);
@@ -297,6 +326,9 @@ int grant_check(const struct grant *grant, struct err *err)
 	}
 	if (grant->lease_sec < 1 || grant->lease_sec > LEASE_SEC_MAX) {
 		return err_set(err, 1, "lease_sec: must be from 1 to %d", LEASE_SEC_MAX);
+	}
+	if (grant->idle_sec > GRANT_SEC_MAX) {
+		return err_set(err, 1, "idle_sec: must be at most %d", GRANT_SEC_MAX);
 	}
 	if (grant->policy_provider < 1 || grant->policy_initiator < 1 ||
 	        grant->policy_responder < 1) {

@@ -37,11 +37,15 @@ struct grant {
 	char provider[NAME_BYTES_MAX + 1];
 	uint64_t epoch;
 	enum service_class class;
-	char person[PERSON_BYTES_MAX + 1]; /* one line of text */
+	char person[PERSON_BYTES_MAX + 1]; /* one line of text; "": the gateway itself asked */
 	struct grant_end initiator, responder;
 	enum grant_side ike; /* the one gateway that starts IKE */
 	enum protocol protocol;
-	uint16_t port;                            /* of the responder's host; 0 with icmp */
+	uint16_t port;                     /* of the responder's host; 0 with icmp */
+	char work_order[ID_BYTES_MAX + 1]; /* or "" */
+	bool emergency;                    /* opened without an approval */
+	bool outage;       /* outlives an absent center, where the site says so too */
+	uint32_t idle_sec; /* closed when nothing passed for so long; 0: no limit */
 	int64_t issued_at, not_before, not_after; /* microseconds of wall time */
 	uint32_t lease_sec;                       /* 1 to LEASE_SEC_MAX */
 	uint64_t policy_provider, policy_initiator,
@@ -61,8 +65,9 @@ void grant_round(struct grant *grant);
 
 /* What must hold of a grant wherever it is: two different sites and gateways, service addresses
  * usable, different and of one family, the gateway behind NAT is the one named in `ike` and not
- * both are, port goes with the protocol, times in order, not longer than GRANT_SEC_MAX, lease and
- * number in their ranges. Pure. Outcome 1: it does not, err says what. */
+ * both are, port goes with the protocol, a person is named for remote maintenance, a work order and
+ * an emergency, times in order, not longer than GRANT_SEC_MAX, lease, idle time and number in their
+ * ranges. Pure. Outcome 1: it does not, err says what. */
 int grant_check(const struct grant *grant, struct err *err) must_use;
 
 const struct grant_end *grant_end(const struct grant *grant, enum grant_side side);

@@ -43,6 +43,24 @@ static const struct kind gateways[GATEWAY_KIND_COUNT] = {
 	[GATEWAY_BEHIND_NAT] = { "behind-nat", "Behind address translation", "NAT配下" },
 };
 
+static const struct kind relations[RELATION_KIND_COUNT] = {
+	[RELATION_KIND_MAINTENANCE] = { "maintenance", "Maintenance of devices", "機器保守" },
+	[RELATION_KIND_INTEGRATION] = { "integration", "System integration", "システム構築" },
+	[RELATION_KIND_ONLINE_SERVICE] = { "online-service", "Online service",
+	        "オンラインサービス提供" },
+	[RELATION_KIND_APPLICATION_SERVICE] = { "application-service", "Application service",
+	        "ASPサービス提供" },
+	[RELATION_KIND_RELAY] = { "relay", "Relay", "中継" },
+	[RELATION_KIND_LINE] = { "line", "Line", "回線提供" },
+	[RELATION_KIND_OPERATION] = { "operation", "Operation by a contractor", "運用委託" },
+	[RELATION_KIND_PATIENT] = { "patient", "Patient", "患者" },
+	[RELATION_KIND_CLAIMS] = { "claims", "Claims", "診療報酬請求" },
+	[RELATION_KIND_INSURANCE] = { "insurance", "Insurance", "保険" },
+	[RELATION_KIND_EXAMINATION] = { "examination", "Examination", "検査" },
+	[RELATION_KIND_CARE] = { "care", "Care of the same patients", "地域連携" },
+	[RELATION_KIND_SUBCONTRACT] = { "subcontract", "Subcontract", "再委託" },
+};
+
 /* Row 0 is the zero value and has no name. Outcome 1: no row has this name. */
 static int find_kind(const struct kind *kinds, size_t count, const char *text, size_t *ret_kind)
 {
@@ -93,3 +111,54 @@ static const struct kind *kind_at(const struct kind *kinds, size_t count, size_t
 KIND_DEFINE(organization_kind, organizations)
 KIND_DEFINE(site_kind, sites)
 KIND_DEFINE(gateway_kind, gateways)
+KIND_DEFINE(relation_kind, relations)
+
+/* What an organization of this kind is to others, if it decides the relation. */
+static enum relation_kind relation_of(enum organization_kind kind)
+{
+	switch (kind) {
+	case ORGANIZATION_DEVICE_MAINTENANCE:
+		return RELATION_KIND_MAINTENANCE;
+	case ORGANIZATION_SYSTEM_INTEGRATOR:
+		return RELATION_KIND_INTEGRATION;
+	case ORGANIZATION_ONLINE_SERVICE:
+		return RELATION_KIND_ONLINE_SERVICE;
+	case ORGANIZATION_ASP:
+		return RELATION_KIND_APPLICATION_SERVICE;
+	case ORGANIZATION_RELAY:
+		return RELATION_KIND_RELAY;
+	case ORGANIZATION_CARRIER:
+		return RELATION_KIND_LINE;
+	case ORGANIZATION_OPERATION:
+		return RELATION_KIND_OPERATION;
+	case ORGANIZATION_PATIENT:
+		return RELATION_KIND_PATIENT;
+	case ORGANIZATION_CLAIMS_REVIEW:
+		return RELATION_KIND_CLAIMS;
+	case ORGANIZATION_INSURER:
+		return RELATION_KIND_INSURANCE;
+	case ORGANIZATION_LABORATORY:
+	case ORGANIZATION_CHECKUP_CENTER:
+		return RELATION_KIND_EXAMINATION;
+	case ORGANIZATION_HOSPITAL:
+	case ORGANIZATION_CLINIC:
+	case ORGANIZATION_PHARMACY:
+	case ORGANIZATION_CARE:
+		return RELATION_KIND_CARE;
+	case ORGANIZATION_NONE:
+	case ORGANIZATION_KIND_COUNT:
+		break;
+	}
+	return RELATION_KIND_NONE;
+}
+
+enum relation_kind relation_kind_of(enum organization_kind left, enum organization_kind right)
+{
+	enum relation_kind one = relation_of(left), other = relation_of(right);
+
+	/* In the order of the list: who serves decides before who is served. */
+	if (one == RELATION_KIND_NONE || other == RELATION_KIND_NONE) {
+		return RELATION_KIND_NONE;
+	}
+	return one < other ? one : other;
+}

@@ -44,9 +44,29 @@ enum gateway_kind {
 	GATEWAY_KIND_COUNT,
 };
 
+/* What two organizations are to each other (A3). */
+enum relation_kind {
+	RELATION_KIND_NONE = 0,
+	RELATION_KIND_MAINTENANCE,
+	RELATION_KIND_INTEGRATION,
+	RELATION_KIND_ONLINE_SERVICE,
+	RELATION_KIND_APPLICATION_SERVICE,
+	RELATION_KIND_RELAY,
+	RELATION_KIND_LINE,
+	RELATION_KIND_OPERATION,
+	RELATION_KIND_PATIENT,
+	RELATION_KIND_CLAIMS,
+	RELATION_KIND_INSURANCE,
+	RELATION_KIND_EXAMINATION,
+	RELATION_KIND_CARE,        /* two who treat the same patients */
+	RELATION_KIND_SUBCONTRACT, /* said of an organization, never computed */
+	RELATION_KIND_COUNT,
+};
+
 /* Outcome 1: there is no such kind. */
 int organization_kind_parse(const char *text, enum organization_kind *ret_kind) must_use;
 int site_kind_parse(const char *text, enum site_kind *ret_kind) must_use;
+int relation_kind_parse(const char *text, enum relation_kind *ret_kind) must_use;
 int gateway_kind_parse(const char *text, enum gateway_kind *ret_kind) must_use;
 
 /* "" for a value outside the list. */
@@ -56,6 +76,11 @@ const char *organization_kind_japanese(enum organization_kind kind);
 const char *site_kind_name(enum site_kind kind);
 const char *site_kind_english(enum site_kind kind);
 const char *site_kind_japanese(enum site_kind kind);
+/* The relation that follows from the two kinds, in whatever order; NONE when one of them is. */
+enum relation_kind relation_kind_of(enum organization_kind left, enum organization_kind right);
+const char *relation_kind_name(enum relation_kind kind);
+const char *relation_kind_english(enum relation_kind kind);
+const char *relation_kind_japanese(enum relation_kind kind);
 const char *gateway_kind_name(enum gateway_kind kind);
 const char *gateway_kind_english(enum gateway_kind kind);
 const char *gateway_kind_japanese(enum gateway_kind kind);

@@ -1,378 +1,291 @@
-#include "policy/decide.h"
+#include "policy/decide_impl.h"
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/str.h"
-#include "policy/policy_text.h"
 
-struct question {
-	const struct policy_request *request;
-	const struct policy_facts *facts;
-	int64_t now;
-};
+/* --- provider, group, class ---------------------------------------------- */
 
-/* Everything that is named here fits; what did not would be cut. */
-static void set_detail(struct policy_layer_result *result, const char *detail)
-{
-	size_t count = strlen(detail);
-
-	count = count < sizeof(result->detail) ? count : sizeof(result->detail) - 1;
-	memcpy(result->detail, detail, count);
-	result->detail[count] = '\0';
-}
-
-/* The zero value of a result denies; a layer has to call permit() to do otherwise. */
-
-static void permit(
-        struct policy_layer_result *result, enum policy_reason reason, const char *detail)
-{
-	result->verdict = VERDICT_PERMIT;
-	result->reason = reason;
-	set_detail(result, detail);
-}
-
-static void deny(struct policy_layer_result *result, enum policy_reason reason, const char *detail)
-{
-	result->verdict = VERDICT_DENY;
-	result->reason = reason;
-	set_detail(result, detail);
-}
-
-/* A denial whose detail is a limit: "1h", or "ct-dicom: 1h". */
-static void deny_limit(struct policy_layer_result *result, enum policy_reason reason,
-        const char *rule, int64_t limit_sec)
-{
-	AUTO_BUF struct buf text = BUF(POLICY_DETAIL_BYTES_MAX);
-
-	if (rule) {
-		buf_add_format(&text, "%s: ", rule);
-	}
-	policy_duration_print(limit_sec, &text);
-	deny(result, reason, buf_text(&text));
-}
-
-/* A name from a policy, at most NAME_BYTES_MAX. */
-static void set_name(char *out, const char *name)
-{
-	memcpy(out, name, strlen(name) + 1);
-}
-
-static void tighten(struct decision *decision, int64_t duration_sec, uint32_t lease_sec)
-{
-	if (duration_sec < decision->duration_sec) {
-		decision->duration_sec = duration_sec;
-	}
-	if (lease_sec < decision->lease_sec) {
-		decision->lease_sec = lease_sec;
-	}
-}
-
-static void decide_provider(const struct question *question, struct policy_layer_result *result,
-        struct decision *decision)
+static void decide_provider(struct question *question, struct policy_layer_result *result)
 {
 	const struct policy_request *request = question->request;
 	const struct provider_policy *policy = question->facts->provider;
-	struct policy_site site;
 
 	if (!policy) {
-		deny(result, REASON_PROVIDER_POLICY_MISSING, "");
+		deny(result, REASON_PROVIDER_POLICY_MISSING, NULL);
 		return;
 	}
-	decision->provider_version = provider_policy_version(policy);
+	question->decision->provider_version = provider_policy_version(policy);
 	if (strcmp(request->from.site, request->to.site) == 0) {
-		deny(result, REASON_SAME_SITE, request->from.site);
-	} else if (provider_policy_site_get(policy, request->from.site, &site) != 0) {
-		deny(result, REASON_INITIATOR_UNKNOWN, request->from.site);
-	} else if (provider_policy_site_get(policy, request->to.site, &site) != 0) {
-		deny(result, REASON_RESPONDER_UNKNOWN, request->to.site);
+		deny(result, REASON_SAME_SITE, NULL);
+	} else if (question->sides[GRANT_INITIATOR].position == INDEX_NONE) {
+		deny(result, REASON_INITIATOR_UNKNOWN, NULL);
+	} else if (question->sides[GRANT_RESPONDER].position == INDEX_NONE) {
+		deny(result, REASON_RESPONDER_UNKNOWN, NULL);
 	} else {
 		permit(result, REASON_PROVIDER_OK, provider_policy_provider(policy));
 	}
 }
 
-static void decide_group(const struct question *question, struct policy_layer_result *result,
-        struct decision *decision)
+static void decide_group(struct question *question, struct policy_layer_result *result)
 {
 	const struct policy_request *request = question->request;
 	const char *group = NULL;
 
 	if (!question->facts->provider) {
-		deny(result, REASON_PROVIDER_POLICY_MISSING, "");
+		deny(result, REASON_PROVIDER_POLICY_MISSING, NULL);
 		return;
 	}
-	switch (provider_policy_group_find(question->facts->provider, request->from.site,
-	        request->to.site, request->class, &group)) {
+	switch (provider_policy_group_at(question->facts->provider,
+	        question->sides[GRANT_INITIATOR].position,
+	        question->sides[GRANT_RESPONDER].position, request->class, &group)) {
 	case POLICY_GROUP_FOUND:
-		set_name(decision->group, group);
+		question->decision->group = group;
 		permit(result, REASON_GROUP_OK, group);
 		break;
 	case POLICY_GROUP_CLASSLESS:
 		deny(result, REASON_GROUP_CLASS, group);
 		break;
 	case POLICY_GROUP_NONE:
-		deny(result, REASON_GROUP_NONE, "");
+		deny(result, REASON_GROUP_NONE, NULL);
 		break;
 	}
 }
 
-static void decide_class(const struct question *question, struct policy_layer_result *result,
-        struct decision *decision)
+static void decide_class(struct question *question, struct policy_layer_result *result)
 {
 	const struct policy_request *request = question->request;
-	struct policy_class class;
+	const struct policy_class *class = &question->class;
 
 	if (!question->facts->provider) {
-		deny(result, REASON_PROVIDER_POLICY_MISSING, "");
-	} else if (provider_policy_class_get(question->facts->provider, request->class, &class) !=
-	           0) {
-		deny(result, REASON_CLASS_NOT_OFFERED, "");
-	} else if (request->duration_sec > class.duration_sec) {
-		deny_limit(result, REASON_CLASS_DURATION, NULL, class.duration_sec);
-	} else if (request->lease_sec > class.lease_sec) {
-		deny_limit(result, REASON_CLASS_LEASE, NULL, class.lease_sec);
+		deny(result, REASON_PROVIDER_POLICY_MISSING, NULL);
+	} else if (class->duration_sec == 0) {
+		deny(result, REASON_CLASS_NOT_OFFERED, NULL);
+	} else if (request->duration_sec > class->duration_sec) {
+		deny_number(result, REASON_CLASS_DURATION, DETAIL_LIMIT, NULL, class->duration_sec);
+	} else if (request->lease_sec > class->lease_sec) {
+		deny_number(result, REASON_CLASS_LEASE, DETAIL_LIMIT, NULL, class->lease_sec);
 	} else {
-		tighten(decision, class.duration_sec, class.lease_sec);
+		tighten(question->decision, class->duration_sec, class->lease_sec);
 		permit(result, REASON_CLASS_OK, service_class_name(request->class));
 	}
 }
 
-/* What the rules of the site say; its host is known and in its place. */
-static void decide_rules(const struct question *question, const struct site_policy *policy,
-        struct policy_layer_result *result, struct decision *decision, char *out_rule)
+/* --- agreement ----------------------------------------------------------- */
+
+static void decide_agreement(struct question *question, struct policy_layer_result *result)
+{
+	static const enum policy_reason reasons[] = {
+		[AGREEMENT_UNKNOWN] = REASON_AGREEMENT_UNKNOWN,
+		[AGREEMENT_SAME_ORGANIZATION] = REASON_AGREEMENT_SAME_ORGANIZATION,
+		[AGREEMENT_IN_FORCE] = REASON_AGREEMENT_OK,
+		[AGREEMENT_NONE] = REASON_AGREEMENT_NONE,
+		[AGREEMENT_CLASS] = REASON_AGREEMENT_CLASS,
+		[AGREEMENT_HOSTS] = REASON_AGREEMENT_HOSTS,
+		[AGREEMENT_SERVICE] = REASON_AGREEMENT_SERVICE,
+		[AGREEMENT_INCOMPLETE] = REASON_AGREEMENT_INCOMPLETE,
+		[AGREEMENT_UNSIGNED] = REASON_AGREEMENT_UNSIGNED,
+		[AGREEMENT_NOT_YET] = REASON_AGREEMENT_NOT_YET,
+		[AGREEMENT_OVER] = REASON_AGREEMENT_OVER,
+		[AGREEMENT_ENDED] = REASON_AGREEMENT_ENDED,
+		[AGREEMENT_UNACKNOWLEDGED] = REASON_AGREEMENT_UNACKNOWLEDGED,
+	};
+	const struct policy_agreement *agreement = &question->facts->agreement;
+	enum fit fit;
+
+	if ((unsigned)agreement->state >= ARRAY_COUNT(reasons)) {
+		deny(result, REASON_AGREEMENT_UNKNOWN, NULL);
+	} else if (agreement->state == AGREEMENT_SAME_ORGANIZATION) {
+		permit(result, REASON_AGREEMENT_SAME_ORGANIZATION, NULL);
+	} else if (agreement->state != AGREEMENT_IN_FORCE) {
+		deny(result, reasons[agreement->state], agreement->name);
+	} else if (agreement->not_after == 0) {
+		permit(result, REASON_AGREEMENT_OK, agreement->name);
+	} else if ((fit = fit_before(question, agreement->not_after)) != FIT_GOOD) {
+		deny_number(result,
+		        fit == FIT_OVER ? REASON_AGREEMENT_OVER : REASON_AGREEMENT_DURATION,
+		        DETAIL_UNTIL, agreement->name, agreement->not_after);
+	} else {
+		tighten_until(question, agreement->not_after);
+		permit(result, REASON_AGREEMENT_OK, agreement->name);
+	}
+}
+
+/* --- the two sites ------------------------------------------------------- */
+
+/* By how many factors it is known who asks. A gateway that asks for itself has its certificate. */
+static enum policy_factor factor_given(const struct question *question)
+{
+	if (is_foreign(question, LAYER_PERSON)) {
+		return FACTOR_TWO;
+	}
+	return question->request->person[0] == '\0' ? FACTOR_ONE : question->facts->person.factor;
+}
+
+static void ask_rules(struct question *question, enum grant_side at)
+{
+	struct side *side = &question->sides[at];
+	const struct side *other = &question->sides[at == GRANT_INITIATOR];
+	const struct policy_request *request = question->request;
+	const struct policy_beside *beside = &side->end->beside;
+	bool beside_known = !is_foreign(question, LAYER_EXCLUSION) && beside->known == FACT_YES;
+	const struct site_policy_question asked = {
+		.look = &side->look,
+		.from = &request->from,
+		.to = &request->to,
+		.class = request->class,
+		.protocol = request->protocol,
+		.port = request->port,
+		.begin = question->begin,
+		.now = question->start,
+		.duration_sec = request->duration_sec,
+		.lease_sec = request->lease_sec,
+		.posture_current = other->end->posture == POSTURE_CURRENT ||
+		                   other->end->posture == POSTURE_FOREIGN,
+		.factor = factor_given(question),
+		.factor_least = question->class.factor_two ? FACTOR_TWO : FACTOR_NONE,
+		.approved = side->approved,
+		.emergency = decide_emergency_holds(question),
+		.approval_required = question->class.approval_required && at == GRANT_RESPONDER,
+		.live = beside_known ? beside->live : NULL,
+		.live_count = beside_known ? beside->count : 0,
+	};
+
+	side->match = site_policy_find(side->policy, &asked, &side->answer);
+	side->has_rule = side->match >= SITE_POLICY_FACTOR && side->match != SITE_POLICY_REFUSED;
+}
+
+/* What holds of the connection by the rule that allows it. */
+static void take_rule(struct question *question, const struct side *side)
+{
+	const struct site_policy_answer *answer = &side->answer;
+	struct decision *decision = question->decision;
+
+	tighten(decision, answer->duration_sec, answer->lease_sec);
+	if (answer->has_hours) {
+		tighten_until(question, answer->hours_end);
+	}
+	decision->idle_sec = least(decision->idle_sec, answer->idle_sec);
+	decision->outage = decision->outage && answer->outage;
+	if (answer->approval == APPROVAL_EMERGENCY && question->request->emergency) {
+		decision->emergency = true;
+		decision->review_sec = least(decision->review_sec, answer->review_sec);
+	}
+}
+
+/* The answer of the rules as the layer's. */
+static void report_rules(
+        struct question *question, const struct side *side, struct policy_layer_result *result)
 {
 	static const enum policy_reason reasons[] = {
 		[SITE_POLICY_NO_PAIR] = REASON_SITE_NO_RULE,
 		[SITE_POLICY_OTHER_CLASS] = REASON_SITE_RULE_CLASS,
 		[SITE_POLICY_OTHER_PROTOCOL] = REASON_SITE_RULE_PROTOCOL,
 		[SITE_POLICY_OTHER_PORT] = REASON_SITE_RULE_PORT,
+		[SITE_POLICY_OTHER_HOURS] = REASON_SITE_RULE_HOURS,
+		[SITE_POLICY_HOURS_END] = REASON_SITE_RULE_HOURS_END,
+		[SITE_POLICY_POSTURE] = REASON_SITE_RULE_POSTURE,
+		[SITE_POLICY_DURATION] = REASON_SITE_DURATION,
+		[SITE_POLICY_LEASE] = REASON_SITE_LEASE,
+		[SITE_POLICY_REFUSED] = REASON_SITE_REFUSED,
 	};
-	const struct policy_request *request = question->request;
-	const struct site_policy_question asked = { &request->from, &request->to, request->class,
-		request->protocol, request->port };
-	struct site_policy_answer answer;
-	enum site_policy_match match = site_policy_find(policy, &asked, &answer);
+	const struct site_policy_answer *answer = &side->answer;
 
-	if (match != SITE_POLICY_ALLOWED) {
-		deny(result, reasons[match], answer.rule ? answer.rule : "");
-	} else if (request->duration_sec > answer.duration_sec) {
-		deny_limit(result, REASON_SITE_DURATION, answer.rule, answer.duration_sec);
-	} else if (request->lease_sec > answer.lease_sec) {
-		deny_limit(result, REASON_SITE_LEASE, answer.rule, answer.lease_sec);
-	} else {
-		tighten(decision, answer.duration_sec, answer.lease_sec);
-		set_name(out_rule, answer.rule);
-		permit(result, REASON_SITE_OK, answer.rule);
+	switch (side->match) {
+	case SITE_POLICY_ALLOWED:
+		take_rule(question, side);
+		permit(result, REASON_SITE_OK, answer->rule);
+		break;
+	case SITE_POLICY_FACTOR:
+	case SITE_POLICY_CONCURRENCY:
+	case SITE_POLICY_APPROVAL:
+		/* The layer whose condition it is denies, and names what is missing. */
+		permit(result, REASON_SITE_RULE_CONDITIONAL, answer->rule);
+		question->conditional = true;
+		break;
+	case SITE_POLICY_OTHER_HOURS:
+	case SITE_POLICY_HOURS_END:
+		/* A connection whose hours are over by now began within them. */
+		deny_number(result, reasons[side->match],
+		        side->match == SITE_POLICY_OTHER_HOURS &&
+		                        answer->hours_end > question->start
+		                ? DETAIL_NEXT
+		                : DETAIL_UNTIL,
+		        answer->rule, answer->hours_end);
+		result->zone_sec = site_policy_zone_sec(side->policy);
+		break;
+	case SITE_POLICY_DURATION:
+		deny_number(result, REASON_SITE_DURATION, DETAIL_LIMIT, answer->rule,
+		        answer->duration_sec);
+		break;
+	case SITE_POLICY_LEASE:
+		deny_number(
+		        result, REASON_SITE_LEASE, DETAIL_LIMIT, answer->rule, answer->lease_sec);
+		break;
+	default:
+		deny(result, reasons[side->match], answer->rule);
+		break;
 	}
 }
 
-static void decide_site(const struct question *question, bool initiator,
-        struct policy_layer_result *result, struct decision *decision)
+static void decide_site(
+        struct question *question, enum grant_side at, struct policy_layer_result *result)
 {
-	const struct policy_facts *facts = question->facts;
-	const struct site_policy *policy =
-	        initiator ? facts->initiator_policy : facts->responder_policy;
-	const struct host_ref *own = initiator ? &question->request->from : &question->request->to;
+	struct side *side = &question->sides[at];
+	const struct provider_policy *provider = question->facts->provider;
 	struct policy_host host;
 
-	if (!policy) {
-		deny(result, REASON_SITE_POLICY_MISSING, own->site);
+	result->of_initiator = at == GRANT_INITIATOR;
+	if (!side->policy) {
+		deny(result, REASON_SITE_POLICY_MISSING, NULL);
 		return;
 	}
-	*(initiator ? &decision->initiator_version : &decision->responder_version) =
-	        site_policy_version(policy);
-	if (strcmp(site_policy_site(policy), own->site) != 0) {
-		deny(result, REASON_SITE_POLICY_FOREIGN, site_policy_site(policy));
-	} else if (site_policy_host_get(policy, own->host, &host) != 0) {
-		deny(result, REASON_SITE_HOST_UNKNOWN, own->host);
-	} else if (facts->provider &&
-	           !provider_policy_site_contains(facts->provider, own->site, host.service)) {
-		deny(result, REASON_SITE_HOST_ADDRESS, address_print(host.service).text);
+	*(at == GRANT_INITIATOR ? &question->decision->initiator_version
+	                        : &question->decision->responder_version) =
+	        site_policy_version(side->policy);
+	if (strcmp(site_policy_site(side->policy), side->own->site) != 0) {
+		deny(result, REASON_SITE_POLICY_FOREIGN, site_policy_site(side->policy));
+	} else if (site_policy_look_host(side->policy, &side->look, &host) != 0) {
+		deny(result, REASON_SITE_HOST_UNKNOWN, NULL);
+	} else if (provider &&
+	           !provider_policy_contains_at(provider, side->position, &host.service)) {
+		deny(result, REASON_SITE_HOST_ADDRESS, host.name);
+	} else if (host.zone == ZONE_HSZ &&
+	           question->request->class != SERVICE_REMOTE_MAINTENANCE) {
+		deny(result, REASON_SITE_HSZ, host.name);
 	} else {
-		decide_rules(question, policy, result, decision,
-		        initiator ? decision->initiator_rule : decision->responder_rule);
+		ask_rules(question, at);
+		report_rules(question, side, result);
+	}
+	if (side->match == SITE_POLICY_ALLOWED) {
+		*(at == GRANT_INITIATOR ? &question->decision->initiator_rule
+		                        : &question->decision->responder_rule) = side->answer.rule;
 	}
 }
 
-static void decide_initiator_site(const struct question *question,
-        struct policy_layer_result *result, struct decision *decision)
+static void decide_initiator_site(struct question *question, struct policy_layer_result *result)
 {
-	decide_site(question, true, result, decision);
+	decide_site(question, GRANT_INITIATOR, result);
 }
 
-static void decide_responder_site(const struct question *question,
-        struct policy_layer_result *result, struct decision *decision)
+static void decide_responder_site(struct question *question, struct policy_layer_result *result)
 {
-	decide_site(question, false, result, decision);
-}
-
-static void decide_accreditation(const struct question *question,
-        struct policy_layer_result *result, struct decision *decision)
-{
-	const struct policy_facts *facts = question->facts;
-	const struct {
-		enum policy_fact fact;
-		enum policy_reason reason;
-	} parts[] = {
-		{ facts->provider_accredited, REASON_ACCREDITATION_PROVIDER },
-		{ facts->device_ca_accredited, REASON_ACCREDITATION_DEVICE_CA },
-		{ facts->service_ca_accredited, REASON_ACCREDITATION_SERVICE_CA },
-		{ facts->initiator.maker_accredited, REASON_ACCREDITATION_INITIATOR_MAKER },
-		{ facts->responder.maker_accredited, REASON_ACCREDITATION_RESPONDER_MAKER },
-	};
-	bool known = false;
-
-	for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
-		if (parts[i].fact == FACT_FOREIGN) {
-			continue;
-		}
-		if (parts[i].fact != FACT_YES) {
-			deny(result, parts[i].reason,
-			        parts[i].fact == FACT_NO ? "not accredited" : "not known");
-			return;
-		}
-		known = true;
-	}
-	if (known) {
-		permit(result, REASON_ACCREDITATION_OK, "");
-	} else {
-		deny(result, REASON_ACCREDITATION_NOTHING, "");
-	}
-}
-
-static const char *certificate_state_name(enum certificate_state state)
-{
-	switch (state) {
-	case CERTIFICATE_VALID:
-		return "valid";
-	case CERTIFICATE_NOT_YET:
-		return "not valid yet";
-	case CERTIFICATE_EXPIRED:
-		return "expired";
-	case CERTIFICATE_REVOKED:
-		return "revoked";
-	case CERTIFICATE_SUSPENDED:
-		return "suspended";
-	case CERTIFICATE_MISSING:
-		return "missing";
-	case CERTIFICATE_UNKNOWN:
-	case CERTIFICATE_FOREIGN:
-		break;
-	}
-	return "not known";
-}
-
-static void decide_certificates(const struct question *question, struct policy_layer_result *result,
-        struct decision *decision)
-{
-	const struct policy_facts *facts = question->facts;
-	const struct {
-		enum certificate_state state;
-		enum policy_reason reason;
-	} parts[] = {
-		{ facts->initiator.device, REASON_CERTIFICATES_INITIATOR_DEVICE },
-		{ facts->initiator.service, REASON_CERTIFICATES_INITIATOR_SERVICE },
-		{ facts->responder.device, REASON_CERTIFICATES_RESPONDER_DEVICE },
-		{ facts->responder.service, REASON_CERTIFICATES_RESPONDER_SERVICE },
-	};
-	bool known = false;
-
-	for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
-		if (parts[i].state == CERTIFICATE_FOREIGN) {
-			continue;
-		}
-		if (parts[i].state != CERTIFICATE_VALID) {
-			deny(result, parts[i].reason, certificate_state_name(parts[i].state));
-			return;
-		}
-		known = true;
-	}
-	if (known) {
-		permit(result, REASON_CERTIFICATES_OK, "");
-	} else {
-		deny(result, REASON_CERTIFICATES_NOTHING, "");
-	}
-}
-
-static const char *gateway_state_name(enum gateway_state state)
-{
-	switch (state) {
-	case GATEWAY_OFFLINE:
-		return "offline";
-	case GATEWAY_NOT_READY:
-		return "not ready";
-	case GATEWAY_ONLINE:
-		return "online";
-	case GATEWAY_UNKNOWN:
-		break;
-	}
-	return "not known";
-}
-
-static bool fact_known(enum policy_fact fact)
-{
-	return fact == FACT_YES || fact == FACT_NO;
-}
-
-static void decide_gateways(const struct question *question, struct policy_layer_result *result,
-        struct decision *decision)
-{
-	const struct policy_end_facts *initiator = &question->facts->initiator;
-	const struct policy_end_facts *responder = &question->facts->responder;
-
-	if (initiator->gateway != GATEWAY_ONLINE) {
-		deny(result, REASON_GATEWAYS_INITIATOR, gateway_state_name(initiator->gateway));
-	} else if (responder->gateway != GATEWAY_ONLINE) {
-		deny(result, REASON_GATEWAYS_RESPONDER, gateway_state_name(responder->gateway));
-	} else if (!fact_known(initiator->behind_nat) || !fact_known(responder->behind_nat)) {
-		deny(result, REASON_GATEWAYS_NAT_UNKNOWN, "");
-	} else if (initiator->behind_nat == FACT_YES && responder->behind_nat == FACT_YES) {
-		deny(result, REASON_GATEWAYS_BOTH_NAT, "");
-	} else {
-		decision->ike =
-		        responder->behind_nat == FACT_YES ? GRANT_RESPONDER : GRANT_INITIATOR;
-		permit(result, REASON_GATEWAYS_OK, "");
-	}
-}
-
-static void decide_window(const struct question *question, struct policy_layer_result *result,
-        struct decision *decision)
-{
-	const struct policy_window *window = &question->facts->window;
-	int64_t asked_sec = question->request->duration_sec;
-	int64_t start, left_sec, length_sec;
-
-	if (window->not_before <= 0 || window->not_after <= window->not_before) {
-		deny(result, REASON_WINDOW_MISSING, "");
-		return;
-	}
-	start = question->now > window->not_before ? question->now : window->not_before;
-	left_sec = (window->not_after - start) / USEC_PER_SEC;
-	/* Rounded up, as a gateway does with the length of a grant. */
-	length_sec = (window->not_after - window->not_before + USEC_PER_SEC - 1) / USEC_PER_SEC;
-	if (question->now < window->not_before - CLOCK_SKEW_SEC_MAX * USEC_PER_SEC) {
-		deny(result, REASON_WINDOW_EARLY, time_print(window->not_before).text);
-	} else if (question->now >= window->not_after || left_sec < 1) {
-		deny(result, REASON_WINDOW_OVER, time_print(window->not_after).text);
-	} else if (asked_sec > GRANT_SEC_MAX) {
-		deny_limit(result, REASON_WINDOW_LENGTH, NULL, GRANT_SEC_MAX);
-	} else if (asked_sec > length_sec) {
-		deny_limit(result, REASON_WINDOW_DURATION, NULL, length_sec);
-	} else {
-		tighten(decision, left_sec, LEASE_SEC_MAX);
-		permit(result, REASON_WINDOW_OK, "");
-	}
+	decide_site(question, GRANT_RESPONDER, result);
 }
 
 /* In the order of enum policy_layer. A new layer is a row here, one in explain.c, its facts and
  * its reasons. */
-static void (*const layers[LAYER_COUNT])(const struct question *question,
-        struct policy_layer_result *result, struct decision *decision) = {
+static void (*const layers[LAYER_COUNT])(
+        struct question *question, struct policy_layer_result *result) = {
 	[LAYER_PROVIDER] = decide_provider,
 	[LAYER_GROUP] = decide_group,
 	[LAYER_CLASS] = decide_class,
+	[LAYER_AGREEMENT] = decide_agreement,
 	[LAYER_INITIATOR_SITE] = decide_initiator_site,
 	[LAYER_RESPONDER_SITE] = decide_responder_site,
+	[LAYER_PERSON] = decide_person,
+	[LAYER_WORK_ORDER] = decide_work_order,
+	[LAYER_EXCLUSION] = decide_exclusion,
 	[LAYER_ACCREDITATION] = decide_accreditation,
 	[LAYER_CERTIFICATES] = decide_certificates,
 	[LAYER_GATEWAYS] = decide_gateways,
@@ -386,17 +299,100 @@ static bool request_valid(const struct policy_request *request)
 	       name_valid(request->to.site) && name_valid(request->to.host) &&
 	       service_class_info(request->class) &&
 	       protocol_port_valid(request->protocol, request->port) &&
-	       request->duration_sec >= 0 && request->lease_sec <= LEASE_SEC_MAX;
+	       request->duration_sec >= 0 && request->lease_sec <= LEASE_SEC_MAX &&
+	       memchr(request->person, '\0', sizeof(request->person)) &&
+	       (request->work_order[0] == '\0' || id_valid(request->work_order));
+}
+
+/* Finds the names in the three policies. They may be anywhere in memory, and nearly all the time of
+ * a decision would go into waiting for it: so the steps of all look-ups go side by side, each
+ * asking for what its next step reads. */
+static void look_up(struct question *question)
+{
+	const struct provider_policy *provider = question->facts->provider;
+
+	for (int step = 0; step < SITE_POLICY_LOOK_STEPS; step++) {
+		for (int i = 0; i < 2; i++) {
+			struct side *side = &question->sides[i];
+
+			if (side->policy) {
+				site_policy_look(side->policy, &side->look, step);
+			}
+			if (!provider) {
+				continue;
+			}
+			if (step < 2) {
+				provider_policy_want(provider, &question->sites[i], step);
+			} else if (step == 2) {
+				side->position =
+				        provider_policy_position(provider, &question->sites[i]);
+				provider_policy_want_at(provider, side->position, 0);
+			} else if (step == 3) {
+				provider_policy_want_at(provider, side->position, 1);
+			}
+		}
+	}
+}
+
+static void prepare_side(struct question *question, enum grant_side at)
+{
+	const struct policy_facts *facts = question->facts;
+	struct side *side = &question->sides[at];
+	bool initiator = at == GRANT_INITIATOR;
+
+	side->policy = initiator ? facts->initiator_policy : facts->responder_policy;
+	side->own = initiator ? &question->request->from : &question->request->to;
+	side->end = initiator ? &facts->initiator : &facts->responder;
+	side->approved = decide_is_approved(question, &side->end->approval);
+	side->position = INDEX_NONE;
+	question->sites[at] = name_key(side->own->site);
+	question->hosts[at] = name_key(side->own->host);
+	side->look.own_key = &question->hosts[at];
+	side->look.peer_site_key = &question->sites[initiator];
+	side->look.peer_key = &question->hosts[initiator];
+	side->look.outbound = initiator;
+}
+
+/* What more than one layer asks for. */
+static void prepare(struct question *question)
+{
+	const struct policy_facts *facts = question->facts;
+
+	question->begin = question->now;
+	if (!is_foreign(question, LAYER_WINDOW) && facts->window.not_before > 0) {
+		question->begin = facts->window.not_before;
+	}
+	question->start = question->now > question->begin ? question->now : question->begin;
+	if (!facts->provider || is_foreign(question, LAYER_CLASS) ||
+	        provider_policy_class_get(
+	                facts->provider, question->request->class, &question->class) != 0) {
+		question->class = (struct policy_class){ 0 };
+	}
+	prepare_side(question, GRANT_INITIATOR);
+	prepare_side(question, GRANT_RESPONDER);
+	look_up(question);
+	question->decision->outage = !question->class.outage_never &&
+	                             !(is_foreign(question, LAYER_INITIATOR_SITE) &&
+	                                     is_foreign(question, LAYER_RESPONDER_SITE));
 }
 
 struct decision policy_decide(
         const struct policy_request *request, const struct policy_facts *facts, int64_t now)
 {
-	struct decision decision = { .duration_sec = GRANT_SEC_MAX, .lease_sec = LEASE_SEC_MAX };
-	const struct question question = { request, facts, now };
+	struct decision decision = { .duration_sec = GRANT_SEC_MAX,
+		.lease_sec = LEASE_SEC_MAX,
+		.group = "",
+		.initiator_rule = "",
+		.responder_rule = "" };
+	struct question question = {
+		.request = request, .facts = facts, .decision = &decision, .now = now
+	};
 	bool valid = request_valid(request);
 	bool all = true, any = false;
 
+	if (valid) {
+		prepare(&question);
+	}
 	if (request->duration_sec > 0) {
 		tighten(&decision, request->duration_sec, LEASE_SEC_MAX);
 	}
@@ -412,14 +408,14 @@ struct decision policy_decide(
 		}
 		result->consulted = true;
 		if (valid) {
-			layers[i](&question, result, &decision);
+			layers[i](&question, result);
 		} else {
-			deny(result, REASON_REQUEST_MALFORMED, "");
+			deny(result, REASON_REQUEST_MALFORMED, NULL);
 		}
 		any = true;
 		all = all && result->verdict == VERDICT_PERMIT;
 	}
-	decision.verdict = any && all ? VERDICT_PERMIT : VERDICT_DENY;
+	decision.verdict = any && all && !question.conditional ? VERDICT_PERMIT : VERDICT_DENY;
 	return decision;
 }
 
@@ -432,4 +428,11 @@ enum policy_layer decision_denied_by(const struct decision *decision)
 		}
 	}
 	return LAYER_COUNT;
+}
+
+struct policy_live policy_live_of(const struct grant *grant)
+{
+	return (struct policy_live){ grant->initiator.site, grant->initiator.host,
+		grant->responder.site, grant->responder.host, grant->class, grant->protocol,
+		grant->port };
 }

@@ -27,77 +27,144 @@ static uint64_t mix(uint64_t value)
 	return value ^ value >> 31;
 }
 
-static uint64_t hash_name(const char *name)
+/* Eight bytes at a time; the last ones with zeros behind. The length is in it, so that zeros that
+ * belong to a name (there are none) could not be confused with these. */
+static uint64_t hash_name(const char *name, size_t bytes)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a */
+	uint64_t hash = bytes * 0x9e3779b97f4a7c15ULL, word;
 
-	for (; *name; name++) {
-		hash = (hash ^ (unsigned char)*name) * 0x100000001b3ULL;
+	for (; bytes >= sizeof(word); name += sizeof(word), bytes -= sizeof(word)) {
+		memcpy(&word, name, sizeof(word));
+		hash = (hash ^ word) * 0xff51afd7ed558ccdULL;
+		hash ^= hash >> 32;
 	}
-	return mix(hash);
+	word = 0;
+	for (size_t i = 0; i < bytes; i++) {
+		word |= (uint64_t)(unsigned char)name[i] << (8 * i);
+	}
+	return mix(hash ^ word);
 }
 
-static uint32_t name_slot(const struct name_index *index, const char *name)
+/* The slot where a name is, or where it would be. */
+static struct name_slot *name_slot(
+        const struct name_index *index, const char *name, size_t bytes, uint64_t hash)
 {
-	uint32_t mask = index->slot_count - 1;
-	uint32_t at = (uint32_t)hash_name(name) & mask;
+	uint32_t mask = index->slot_count - 1, at = (uint32_t)hash & mask;
+	uint32_t tag = (uint32_t)(hash >> 32);
 
-	while (index->slots[at] != 0 &&
-	        strcmp(name_index_text(index, index->slots[at] - 1), name) != 0) {
+	while (index->slots[at].offset != 0 &&
+	        (index->slots[at].tag != tag ||
+	                memcmp(index->pool + index->slots[at].offset, name, bytes + 1) != 0)) {
 		at = (at + 1) & mask;
 	}
-	return at;
+	return &index->slots[at];
+}
+
+static uint32_t slot_number(const struct name_index *index, const struct name_slot *slot)
+{
+	uint32_t number;
+
+	memcpy(&number, index->pool + slot->offset - sizeof(number), sizeof(number));
+	return number;
 }
 
 static void grow_names(struct name_index *index)
 {
-	uint32_t slot_count = index->slot_count > 0 ? 2 * index->slot_count : SLOTS_MIN;
-
+	index->slot_count = index->slot_count > 0 ? 2 * index->slot_count : SLOTS_MIN;
 	free(index->slots);
-	index->slots = mem_new(slot_count, sizeof(*index->slots));
-	index->slot_count = slot_count;
+	index->slots = mem_new(index->slot_count, sizeof(*index->slots));
 	for (uint32_t i = 0; i < index->count; i++) {
-		index->slots[name_slot(index, name_index_text(index, i))] = i + 1;
+		const char *name = name_index_text(index, i);
+		size_t bytes = strlen(name);
+		uint64_t hash = hash_name(name, bytes);
+
+		*name_slot(index, name, bytes, hash) =
+		        (struct name_slot){ (uint32_t)(hash >> 32), index->offsets[i] };
 	}
 }
 
 uint32_t name_index_add(struct name_index *index, const char *name)
 {
-	size_t bytes = strlen(name) + 1;
-	uint32_t slot;
+	size_t bytes = strlen(name);
+	uint64_t hash = hash_name(name, bytes);
+	struct name_slot *slot;
 
 	if (2 * (index->count + 1) > index->slot_count) {
 		grow_names(index);
 	}
-	slot = name_slot(index, name);
-	if (index->slots[slot] != 0) {
-		return index->slots[slot] - 1;
+	slot = name_slot(index, name, bytes, hash);
+	if (slot->offset != 0) {
+		return slot_number(index, slot);
 	}
-	if (index->pool_count + bytes > index->pool_room) {
-		index->pool_room = 2 * (index->pool_count + bytes);
+	if (index->pool_count + sizeof(index->count) + bytes + 1 > index->pool_room) {
+		index->pool_room = 2 * (index->pool_count + sizeof(index->count) + bytes + 1);
 		index->pool = mem_resize(index->pool, index->pool_room, 1);
 	}
 	if (index->count == index->room) {
 		index->room = index->room > 0 ? 2 * index->room : SLOTS_MIN;
 		index->offsets = mem_resize(index->offsets, index->room, sizeof(*index->offsets));
 	}
+	memcpy(index->pool + index->pool_count, &index->count, sizeof(index->count));
+	index->pool_count += sizeof(index->count);
 	assert_always(index->pool_count <= UINT32_MAX);
-	memcpy(index->pool + index->pool_count, name, bytes);
-	index->offsets[index->count] = (uint32_t)index->pool_count;
-	index->pool_count += bytes;
-	index->slots[slot] = ++index->count;
-	return index->count - 1;
+	*slot = (struct name_slot){ (uint32_t)(hash >> 32), (uint32_t)index->pool_count };
+	index->offsets[index->count] = slot->offset;
+	memcpy(index->pool + index->pool_count, name, bytes + 1);
+	index->pool_count += bytes + 1;
+	return index->count++;
 }
 
 uint32_t name_index_find(const struct name_index *index, const char *name)
 {
-	uint32_t entry;
+	struct name_key key = name_key(name);
+
+	return name_index_find_key(index, &key);
+}
+
+struct name_key name_key(const char *name)
+{
+	size_t bytes = strlen(name);
+
+	return (struct name_key){ name, (uint32_t)bytes, hash_name(name, bytes) };
+}
+
+void name_index_want_slot(const struct name_index *index, const struct name_key *key)
+{
+	if (index->count > 0) {
+		__builtin_prefetch(&index->slots[(uint32_t)key->hash & (index->slot_count - 1)]);
+	}
+}
+
+void name_index_want_text(const struct name_index *index, const struct name_key *key)
+{
+	if (index->count > 0) {
+		const struct name_slot *slot =
+		        &index->slots[(uint32_t)key->hash & (index->slot_count - 1)];
+
+		__builtin_prefetch(index->pool + slot->offset - sizeof(uint32_t));
+		__builtin_prefetch(index->pool + slot->offset + key->bytes);
+	}
+}
+
+uint32_t name_index_find_key(const struct name_index *index, const struct name_key *key)
+{
+	const struct name_slot *slot;
 
 	if (index->count == 0) {
 		return INDEX_NONE;
 	}
-	entry = index->slots[name_slot(index, name)];
-	return entry == 0 ? INDEX_NONE : entry - 1;
+	slot = name_slot(index, key->name, key->bytes, key->hash);
+	return slot->offset == 0 ? INDEX_NONE : slot_number(index, slot);
+}
+
+void name_index_fit(struct name_index *index)
+{
+	if (index->count > 0) {
+		index->pool = mem_resize(index->pool, index->pool_count, 1);
+		index->offsets = mem_resize(index->offsets, index->count, sizeof(*index->offsets));
+		index->pool_room = index->pool_count;
+		index->room = index->count;
+	}
 }
 
 const char *name_index_text(const struct name_index *index, uint32_t number)
@@ -163,6 +230,13 @@ uint32_t pair_index_find(const struct pair_index *index, uint64_t key)
 	}
 	slot = pair_slot(index, key);
 	return index->slots[slot].key == 0 ? INDEX_NONE : index->slots[slot].value;
+}
+
+void pair_index_want(const struct pair_index *index, uint64_t key)
+{
+	if (index->count > 0) {
+		__builtin_prefetch(&index->slots[(size_t)mix(key) & (index->slot_count - 1)]);
+	}
 }
 
 void pair_index_clear(struct pair_index *index)

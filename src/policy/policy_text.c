@@ -123,12 +123,13 @@ static int check_bytes(const char *bytes, size_t count, struct err *err)
 	return 0;
 }
 
-int policy_text_open(struct policy_text *text, const char *bytes, size_t count, struct err *err)
+int policy_text_open(struct policy_text *text, const char *bytes, size_t count, size_t bytes_max,
+        struct err *err)
 {
 	int r;
 
-	if (count > POLICY_TEXT_BYTES_MAX) {
-		return err_set(err, 1, "a policy has at most %d bytes", POLICY_TEXT_BYTES_MAX);
+	if (count > bytes_max) {
+		return err_set(err, 1, "a policy has at most %zu bytes", bytes_max);
 	}
 	r = check_bytes(bytes, count, err);
 	if (r != 0) {
@@ -333,6 +334,18 @@ int policy_text_protocol(struct policy_text *text, enum protocol *ret_protocol, 
 	}
 	text->at++;
 	return 0;
+}
+
+int policy_text_choice(struct policy_text *text, const char *const *words, const char *what,
+        uint8_t *ret_choice, struct err *err)
+{
+	for (uint8_t i = 0; words[i]; i++) {
+		if (policy_text_take(text, words[i])) {
+			*ret_choice = i;
+			return 0;
+		}
+	}
+	return policy_text_expected(text, err, what);
 }
 
 int policy_text_expectation(struct policy_text *text, bool *ret_permit, struct err *err)

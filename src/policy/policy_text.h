@@ -28,9 +28,9 @@ struct policy_text {
 	size_t word_count, word_room, at;
 };
 
-/* Outcome 1: not text of this form; err names line and column. */
-int policy_text_open(
-        struct policy_text *text, const char *bytes, size_t count, struct err *err) must_use;
+/* Outcome 1: not text of this form, or longer than `bytes_max`; err names line and column. */
+int policy_text_open(struct policy_text *text, const char *bytes, size_t count, size_t bytes_max,
+        struct err *err) must_use;
 void policy_text_close(struct policy_text *text);
 
 /* Goes to the next statement. Outcomes: 1 it is wrong; 2 there is none. */
@@ -58,6 +58,9 @@ int policy_text_class(
         struct policy_text *text, enum service_class *ret_class, struct err *err) must_use;
 int policy_text_protocol(
         struct policy_text *text, enum protocol *ret_protocol, struct err *err) must_use;
+/* One of `words`, which end with NULL: its position. `what` lists them for the reader. */
+int policy_text_choice(struct policy_text *text, const char *const *words, const char *what,
+        uint8_t *ret_choice, struct err *err) must_use;
 /* "permit" or "deny". */
 int policy_text_expectation(struct policy_text *text, bool *ret_permit, struct err *err) must_use;
 /* No word is left. */

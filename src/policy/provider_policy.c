@@ -41,8 +41,9 @@ void provider_policy_site_at(
 	const struct provider_policy_site *site = &policy->sites[index];
 
 	assert_always(index < policy->site_count);
-	*ret_site = (struct policy_site){ .name = name_index_text(&policy->names, site->name),
-		.prefix_count = site->prefix_count };
+	*ret_site =
+	        (struct policy_site){ .name = name_index_text(&policy->site_names, (uint32_t)index),
+		        .prefix_count = site->prefix_count };
 	for (size_t i = 0; i < site->prefix_count; i++) {
 		ret_site->prefixes[i] = policy->prefixes[site->prefixes + i].prefix;
 	}
@@ -50,9 +51,7 @@ void provider_policy_site_at(
 
 uint32_t provider_policy_site_find(const struct provider_policy *policy, const char *site)
 {
-	uint32_t name = name_index_find(&policy->names, site);
-
-	return name == INDEX_NONE ? INDEX_NONE : pair_index_find(&policy->site_by_name, name);
+	return name_index_find(&policy->site_names, site);
 }
 
 int provider_policy_site_get(
@@ -67,23 +66,61 @@ int provider_policy_site_get(
 	return 0;
 }
 
-bool provider_policy_site_contains(
-        const struct provider_policy *policy, const char *site, struct address address)
+bool provider_policy_site_known(const struct provider_policy *policy, const char *site)
 {
-	uint32_t position = provider_policy_site_find(policy, site);
+	return provider_policy_site_find(policy, site) != INDEX_NONE;
+}
 
-	if (position == INDEX_NONE) {
+bool provider_policy_contains_at(
+        const struct provider_policy *policy, uint32_t site, const struct address *address)
+{
+	const struct provider_policy_site *at;
+
+	if (site == INDEX_NONE) {
 		return false;
 	}
-	for (uint32_t i = 0; i < policy->sites[position].prefix_count; i++) {
-		const struct prefix *prefix =
-		        &policy->prefixes[policy->sites[position].prefixes + i].prefix;
-
-		if (prefix_contains(*prefix, address)) {
+	at = &policy->sites[site];
+	for (uint32_t i = 0; i < at->prefix_count; i++) {
+		if (prefix_contains(policy->prefixes[at->prefixes + i].prefix, *address)) {
 			return true;
 		}
 	}
 	return false;
+}
+
+bool provider_policy_site_contains(
+        const struct provider_policy *policy, const char *site, struct address address)
+{
+	return provider_policy_contains_at(
+	        policy, provider_policy_site_find(policy, site), &address);
+}
+
+void provider_policy_want(
+        const struct provider_policy *policy, const struct name_key *site, int step)
+{
+	if (step == 0) {
+		name_index_want_slot(&policy->site_names, site);
+	} else {
+		name_index_want_text(&policy->site_names, site);
+	}
+}
+
+uint32_t provider_policy_position(const struct provider_policy *policy, const struct name_key *site)
+{
+	return name_index_find_key(&policy->site_names, site);
+}
+
+void provider_policy_want_at(const struct provider_policy *policy, uint32_t site, int step)
+{
+	if (site == INDEX_NONE) {
+		return;
+	}
+	if (step == 0) {
+		__builtin_prefetch(&policy->sites[site]);
+	} else {
+		__builtin_prefetch(&policy->site_groups[policy->sites[site].groups]);
+		__builtin_prefetch(&policy->prefixes[policy->sites[site].prefixes]);
+	}
 }
 
 int provider_policy_class_get(const struct provider_policy *policy, enum service_class class,
@@ -95,16 +132,82 @@ int provider_policy_class_get(const struct provider_policy *policy, enum service
 		return 1;
 	}
 	found = &policy->classes[class];
-	ret_class->duration_sec = found->duration_sec > 0 ? found->duration_sec : GRANT_SEC_MAX;
-	ret_class->lease_sec = found->lease_sec > 0 ? found->lease_sec : LEASE_SEC_DEFAULT;
+	*ret_class = (struct policy_class){
+		.duration_sec = found->duration_sec > 0 ? found->duration_sec : GRANT_SEC_MAX,
+		.lease_sec = found->lease_sec > 0 ? found->lease_sec : LEASE_SEC_DEFAULT,
+		.approval_required = found->approval_required,
+		.factor_two = found->factor_two,
+		.outage_never = found->outage_never,
+	};
 	return 0;
+}
+
+#define CLASS(name) (1U << SERVICE_##name)
+
+/* Annex C of the checklist (F4): while one is used at a place, the others are not. Each row is the
+ * item that says it of its service; the sets are made symmetric below. */
+static const struct {
+	enum service_class class;
+	uint32_t excludes;
+} annex_c[] = {
+	{ SERVICE_ASP, CLASS(RESULTS_DELIVERY) | CLASS(ONLINE_CLAIMS) | CLASS(MAIL) |
+	                       CLASS(INTERNET) | CLASS(REMOTE_MAINTENANCE) }, /* 4-5-3 */
+	{ SERVICE_MAIL, CLASS(RESULTS_DELIVERY) | CLASS(ONLINE_CLAIMS) | CLASS(ASP) |
+	                        CLASS(REMOTE_MAINTENANCE) }, /* 4-7-5 */
+	{ SERVICE_INTERNET,
+	        CLASS(RESULTS_DELIVERY) | CLASS(ONLINE_CLAIMS) | CLASS(ASP) },    /* 4-8-3 */
+	{ SERVICE_RESULTS_DELIVERY, CLASS(ASP) | CLASS(MAIL) | CLASS(INTERNET) }, /* 4-10-4 */
+	{ SERVICE_ONLINE_CLAIMS, CLASS(ASP) | CLASS(MAIL) | CLASS(INTERNET) },    /* 4-10-4 */
+};
+
+static bool annex_c_excludes(enum service_class class, enum service_class other)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(annex_c); i++) {
+		if (annex_c[i].class == class) {
+			return annex_c[i].excludes & 1U << other;
+		}
+	}
+	return false;
+}
+
+bool policy_classes_exclude(
+        const struct provider_policy *policy, enum service_class class, enum service_class other)
+{
+	if (!service_class_info(class) || !service_class_info(other)) {
+		return false;
+	}
+	return annex_c_excludes(class, other) || annex_c_excludes(other, class) ||
+	       (policy && (policy->classes[class].excludes & 1U << other));
+}
+
+static bool has_group(const struct provider_policy *policy, const struct provider_policy_site *site,
+        uint32_t group)
+{
+	const uint32_t *groups = policy->site_groups + site->groups;
+	uint32_t low = 0, high = site->group_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (groups[middle] < group) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low < site->group_count && groups[low] == group;
 }
 
 enum policy_group_match provider_policy_group_find(const struct provider_policy *policy,
         const char *site, const char *other, enum service_class class, const char **ret_group)
 {
-	uint32_t fewer = provider_policy_site_find(policy, site);
-	uint32_t more = provider_policy_site_find(policy, other);
+	return provider_policy_group_at(policy, provider_policy_site_find(policy, site),
+	        provider_policy_site_find(policy, other), class, ret_group);
+}
+
+enum policy_group_match provider_policy_group_at(const struct provider_policy *policy,
+        uint32_t fewer, uint32_t more, enum service_class class, const char **ret_group)
+{
 	enum policy_group_match match = POLICY_GROUP_NONE;
 
 	*ret_group = NULL;
@@ -121,17 +224,16 @@ enum policy_group_match provider_policy_group_find(const struct provider_policy 
 		uint32_t at = policy->site_groups[policy->sites[fewer].groups + i];
 		const struct provider_policy_group *group = &policy->groups[at];
 
-		if (pair_index_find(&policy->memberships, provider_policy_key(more, at)) ==
-		        INDEX_NONE) {
+		if (!has_group(policy, &policy->sites[more], at)) {
 			continue;
 		}
 		if (service_class_info(class) && (group->classes & 1U << class)) {
-			*ret_group = name_index_text(&policy->names, group->name);
+			*ret_group = name_index_text(&policy->group_names, at);
 			return POLICY_GROUP_FOUND;
 		}
 		if (match == POLICY_GROUP_NONE) {
 			match = POLICY_GROUP_CLASSLESS;
-			*ret_group = name_index_text(&policy->names, group->name);
+			*ret_group = name_index_text(&policy->group_names, at);
 		}
 	}
 	return match;
@@ -165,17 +267,16 @@ static void print_word(const char *word, size_t *line_start, struct buf *out)
 	buf_add_format(out, " %s", word);
 }
 
-static void print_group(const struct provider_policy *policy,
-        const struct provider_policy_group *group, struct buf *out)
+static void print_group(const struct provider_policy *policy, uint32_t at, struct buf *out)
 {
+	const struct provider_policy_group *group = &policy->groups[at];
 	size_t line_start = out->count;
 
-	buf_add_format(out, "group %s sites", name_index_text(&policy->names, group->name));
+	buf_add_format(out, "group %s sites", name_index_text(&policy->group_names, at));
 	for (uint32_t i = 0; i < group->member_count; i++) {
-		const struct provider_policy_site *site =
-		        &policy->sites[policy->members[group->members + i]];
+		uint32_t site = policy->members[group->members + i];
 
-		print_word(name_index_text(&policy->names, site->name), &line_start, out);
+		print_word(name_index_text(&policy->site_names, site), &line_start, out);
 	}
 	print_word("classes", &line_start, out);
 	for (int class = SERVICE_CLASS_NONE + 1; class < SERVICE_CLASS_COUNT; class ++) {
@@ -192,12 +293,26 @@ static void print_sites(const struct provider_policy *policy, struct buf *out)
 	for (size_t i = 0; i < policy->site_count; i++) {
 		const struct provider_policy_site *site = &policy->sites[i];
 
-		buf_add_format(out, "site %s prefix", name_index_text(&policy->names, site->name));
+		buf_add_format(
+		        out, "site %s prefix", name_index_text(&policy->site_names, (uint32_t)i));
 		for (uint32_t k = 0; k < site->prefix_count; k++) {
 			buf_add_format(out, " %s",
 			        prefix_print(policy->prefixes[site->prefixes + k].prefix).text);
 		}
 		buf_add_text(out, "\n");
+	}
+}
+
+static void print_excludes(const struct provider_policy *policy, struct buf *out)
+{
+	for (int class = SERVICE_CLASS_NONE + 1; class < SERVICE_CLASS_COUNT; class ++) {
+		for (int other = class + 1; other < SERVICE_CLASS_COUNT; other++) {
+			if (policy->classes[class].excludes & 1U << other) {
+				buf_add_format(out, "exclude %s %s\n",
+				        service_class_name((enum service_class) class),
+				        service_class_name((enum service_class)other));
+			}
+		}
 	}
 }
 
@@ -216,19 +331,23 @@ void provider_policy_print(const struct provider_policy *policy, struct buf *out
 			buf_add_format(
 			        out, "class %s", service_class_name((enum service_class) class));
 			policy_limits_print(offered->duration_sec, offered->lease_sec, out);
-			buf_add_text(out, "\n");
+			buf_add_format(out, "%s%s%s\n",
+			        offered->approval_required ? " approval required" : "",
+			        offered->factor_two ? " factor two" : "",
+			        offered->outage_never ? " outage never" : "");
 		}
 	}
+	print_excludes(policy, out);
 	for (size_t i = 0; i < policy->group_count; i++) {
-		print_group(policy, &policy->groups[i], out);
+		print_group(policy, (uint32_t)i, out);
 	}
 	for (size_t i = 0; i < policy->test_count; i++) {
 		const struct provider_policy_test *test = &policy->tests[i];
 
 		buf_add_format(out, "test %s from %s to %s class %s\n",
 		        test->permit ? "permit" : "deny",
-		        name_index_text(&policy->names, policy->sites[test->from].name),
-		        name_index_text(&policy->names, policy->sites[test->to].name),
+		        name_index_text(&policy->site_names, test->from),
+		        name_index_text(&policy->site_names, test->to),
 		        service_class_name(test->class));
 	}
 }

@@ -7,7 +7,9 @@
  *     version N                                     from 1
  *     pool PREFIX                                   once or more
  *     site NAME prefix PREFIX…                      inside the pool, apart from all other sites
- *     class CLASS [duration D] [lease D]            default 24h and 60s
+ *     class CLASS [duration D] [lease D] [approval standing|required] [factor one|two]
+ *       [outage never|survive]                      default 24h, 60s, standing, one, survive
+ *     exclude CLASS CLASS                           besides those of protocol.md 2.4
  *     group NAME sites NAME… classes CLASS…
  *     test permit|deny from SITE to SITE class CLASS
  *
@@ -24,6 +26,7 @@
 #include "base/mem.h"
 #include "model/address.h"
 #include "model/service_class.h"
+#include "policy/index.h"
 
 struct provider_policy;
 
@@ -62,24 +65,46 @@ void provider_policy_site_at(
 /* Outcome 1: not in this policy. */
 int provider_policy_site_get(const struct provider_policy *policy, const char *site,
         struct policy_site *ret_site) must_use;
+bool provider_policy_site_known(const struct provider_policy *policy, const char *site);
 /* False also for a site that is not in this policy. */
 bool provider_policy_site_contains(
         const struct provider_policy *policy, const char *site, struct address address);
 
+/* What a provider says of a class; sites can only tighten it. */
 struct policy_class {
 	int64_t duration_sec;
 	uint32_t lease_sec;
+	bool approval_required; /* at the site that is reached: no rule of it can be standing */
+	bool factor_two;
+	bool outage_never;
 };
 
 /* Outcome 1: the provider does not offer this class. */
 int provider_policy_class_get(const struct provider_policy *policy, enum service_class class,
         struct policy_class *ret_class) must_use;
 
+/* Whether two classes exclude each other (protocol.md 2.4): those of the law, and those of
+ * `policy`, which may be NULL. The order of the two does not matter. */
+bool policy_classes_exclude(
+        const struct provider_policy *policy, enum service_class class, enum service_class other);
+
 enum policy_group_match {
 	POLICY_GROUP_NONE = 0,  /* no group has both sites */
 	POLICY_GROUP_CLASSLESS, /* a group has both, but none of these has the class */
 	POLICY_GROUP_FOUND,
 };
+
+/* The same look-ups for sites that were found before, for policy_decide(): positions, INDEX_NONE
+ * for a site that is not there. The steps ask for the memory that the next one reads. */
+void provider_policy_want(
+        const struct provider_policy *policy, const struct name_key *site, int step);
+uint32_t provider_policy_position(
+        const struct provider_policy *policy, const struct name_key *site);
+void provider_policy_want_at(const struct provider_policy *policy, uint32_t site, int step);
+bool provider_policy_contains_at(
+        const struct provider_policy *policy, uint32_t site, const struct address *address);
+enum policy_group_match provider_policy_group_at(const struct provider_policy *policy,
+        uint32_t site, uint32_t other, enum service_class class, const char **ret_group);
 
 /* The group that lets two sites have a connection of a class. *ret_group is borrowed, NULL for
  * POLICY_GROUP_NONE. */

@@ -1,8 +1,9 @@
 /*
  * The inside of a compiled provider policy, for the files provider_policy*.c and the tests in it.
  *
- * A group is a number with a set of classes. A site has the list of its groups in the order of the
- * text, and (site, group) is in a hash table: two sites meet in a group of the one with fewer.
+ * Sites and groups are numbered in the order of the text, each by an index of names of its own. A
+ * site has the sorted list of its groups: two sites meet in one of the site with fewer that the
+ * other's list has.
  */
 #pragma once
 
@@ -16,11 +17,11 @@
 #define POLICY_POOLS_MAX 16
 
 struct provider_policy_site {
-	uint32_t name;
 	uint32_t prefixes; /* first of prefix_count in the policy's prefixes */
 	uint32_t prefix_count;
 	uint32_t groups; /* first of group_count in the policy's site_groups */
 	uint32_t group_count;
+	uint32_t last_group; /* while it is read: 1 + the last group that has it */
 };
 
 struct provider_policy_prefix {
@@ -30,7 +31,6 @@ struct provider_policy_prefix {
 };
 
 struct provider_policy_group {
-	uint32_t name;
 	uint32_t members; /* first of member_count in the policy's members */
 	uint32_t member_count;
 	uint32_t classes; /* set of 1 << enum service_class */
@@ -38,7 +38,9 @@ struct provider_policy_group {
 
 struct provider_policy_class {
 	bool offered;
+	bool approval_required, factor_two, outage_never;
 	uint32_t duration_sec, lease_sec; /* 0: nothing said */
+	uint32_t excludes;                /* set of 1 << enum service_class: `exclude`, both ways */
 };
 
 struct provider_policy_test {
@@ -51,7 +53,7 @@ struct provider_policy_test {
 struct provider_policy {
 	char provider[NAME_BYTES_MAX + 1];
 	uint64_t version;
-	struct name_index names;
+	struct name_index site_names, group_names; /* numbers are positions */
 	struct prefix pools[POLICY_POOLS_MAX];
 	size_t pool_count;
 	struct provider_policy_class classes[SERVICE_CLASS_COUNT];
@@ -63,14 +65,7 @@ struct provider_policy {
 	struct provider_policy_test *tests;
 	size_t site_count, prefix_count, group_count, member_count, test_count;
 	size_t site_room, prefix_room, group_room, member_room, test_room;
-	struct pair_index site_by_name, group_by_name; /* number of the name to position */
-	struct pair_index memberships;                 /* (site, group) */
 };
-
-static inline uint64_t provider_policy_key(uint32_t site, uint32_t group)
-{
-	return (uint64_t)site << 32 | group;
-}
 
 /* Position of a site, or INDEX_NONE. */
 uint32_t provider_policy_site_find(const struct provider_policy *policy, const char *site);

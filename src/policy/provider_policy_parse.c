@@ -1,4 +1,5 @@
 /* From text to the compiled form. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,19 +64,15 @@ static int parse_site(struct provider_policy *policy, struct policy_text *text, 
 {
 	struct provider_policy_site site = { .prefixes = (uint32_t)policy->prefix_count };
 	const char *name = NULL;
-	uint32_t *place;
 	int r;
 
 	r = policy_text_name(text, "the name of a site", &name, err);
 	if (r != 0) {
 		return r;
 	}
-	site.name = name_index_add(&policy->names, name);
-	place = pair_index_add(&policy->site_by_name, site.name);
-	if (*place != INDEX_NONE) {
+	if (name_index_add(&policy->site_names, name) != policy->site_count) {
 		return policy_text_wrong(text, err, "site %s is already there", name);
 	}
-	*place = (uint32_t)policy->site_count;
 	r = policy_text_keyword(text, "prefix", err);
 	do {
 		if (r == 0) {
@@ -91,9 +88,29 @@ static int parse_site(struct provider_policy *policy, struct policy_text *text, 
 	return 0;
 }
 
+/* "KEYWORD WORD" with one of two words, if it is there: whether it is the second one. */
+static int parse_class_word(struct policy_text *text, const char *keyword,
+        const char *const words[3], bool *ret_second, struct err *err)
+{
+	char what[2 * NAME_BYTES_MAX];
+	uint8_t choice = 0;
+	int r = 0;
+
+	if (policy_text_take(text, keyword)) {
+		snprintf(what, sizeof(what), "%s or %s", words[0], words[1]);
+		r = policy_text_choice(text, words, what, &choice, err);
+	}
+	*ret_second = choice == 1;
+	return r;
+}
+
 static int parse_class(struct provider_policy *policy, struct policy_text *text, struct err *err)
 {
+	static const char *const approvals[] = { "standing", "required", NULL };
+	static const char *const factors[] = { "one", "two", NULL };
+	static const char *const outages[] = { "survive", "never", NULL };
 	enum service_class class = SERVICE_CLASS_NONE;
+	struct provider_policy_class *place;
 	int64_t duration = 0;
 	uint32_t lease = 0;
 	int r;
@@ -106,11 +123,42 @@ static int parse_class(struct provider_policy *policy, struct policy_text *text,
 		return policy_text_wrong(
 		        text, err, "class %s is already there", service_class_name(class));
 	}
-	r = policy_text_limits(text, &duration, &lease, err);
-	if (r != 0) {
+	place = &policy->classes[class];
+	if ((r = policy_text_limits(text, &duration, &lease, err)) != 0 ||
+	        (r = parse_class_word(
+	                 text, "approval", approvals, &place->approval_required, err)) != 0 ||
+	        (r = parse_class_word(text, "factor", factors, &place->factor_two, err)) != 0 ||
+	        (r = parse_class_word(text, "outage", outages, &place->outage_never, err)) != 0) {
 		return r;
 	}
-	policy->classes[class] = (struct provider_policy_class){ true, (uint32_t)duration, lease };
+	place->offered = true;
+	place->duration_sec = (uint32_t)duration;
+	place->lease_sec = lease;
+	return policy_text_peek(text)
+	               ? policy_text_expected(text, err,
+	                         "duration, lease, approval, factor, outage (in this order) or the "
+	                         "end of the statement")
+	               : 0;
+}
+
+static int parse_exclude(struct provider_policy *policy, struct policy_text *text, struct err *err)
+{
+	enum service_class classes[2] = { SERVICE_CLASS_NONE, SERVICE_CLASS_NONE };
+
+	for (int i = 0; i < 2; i++) {
+		int r = policy_text_class(text, &classes[i], err);
+
+		if (r != 0) {
+			return r;
+		}
+	}
+	if (classes[0] == classes[1]) {
+		return policy_text_wrong(text, err,
+		        "a class does not exclude itself; concurrency of a site's rule limits how "
+		        "many there are");
+	}
+	policy->classes[classes[0]].excludes |= 1U << classes[1];
+	policy->classes[classes[1]].excludes |= 1U << classes[0];
 	return policy_text_end(text, err);
 }
 
@@ -118,7 +166,7 @@ static int add_member(struct provider_policy *policy, struct policy_text *text,
         struct provider_policy_group *group, struct err *err)
 {
 	const char *name = NULL;
-	uint32_t site, *place;
+	uint32_t site;
 	int r;
 
 	r = policy_text_name(text, "the name of a site", &name, err);
@@ -129,12 +177,10 @@ static int add_member(struct provider_policy *policy, struct policy_text *text,
 	if (site == INDEX_NONE) {
 		return policy_text_wrong(text, err, "there is no site %s above", name);
 	}
-	place = pair_index_add(
-	        &policy->memberships, provider_policy_key(site, (uint32_t)policy->group_count));
-	if (*place != INDEX_NONE) {
+	if (policy->sites[site].last_group == policy->group_count + 1) {
 		return policy_text_wrong(text, err, "site %s is already in this group", name);
 	}
-	*place = 0;
+	policy->sites[site].last_group = (uint32_t)policy->group_count + 1;
 	policy->members = index_grow(policy->members, policy->member_count, &policy->member_room,
 	        sizeof(*policy->members));
 	policy->members[policy->member_count++] = site;
@@ -169,19 +215,15 @@ static int parse_group(struct provider_policy *policy, struct policy_text *text,
 {
 	struct provider_policy_group group = { .members = (uint32_t)policy->member_count };
 	const char *name = NULL;
-	uint32_t *place;
 	int r;
 
 	r = policy_text_name(text, "the name of a group", &name, err);
 	if (r != 0) {
 		return r;
 	}
-	group.name = name_index_add(&policy->names, name);
-	place = pair_index_add(&policy->group_by_name, group.name);
-	if (*place != INDEX_NONE) {
+	if (name_index_add(&policy->group_names, name) != policy->group_count) {
 		return policy_text_wrong(text, err, "group %s is already there", name);
 	}
-	*place = (uint32_t)policy->group_count;
 	r = policy_text_keyword(text, "sites", err);
 	while (r == 0 && !(group.member_count >= 2 && policy_text_take(text, "classes"))) {
 		r = group.member_count >= 2 && !policy_text_peek(text)
@@ -248,6 +290,7 @@ static const struct {
 	{ "pool", parse_pool },
 	{ "site", parse_site },
 	{ "class", parse_class },
+	{ "exclude", parse_exclude },
 	{ "group", parse_group },
 	{ "test", parse_test },
 };
@@ -260,7 +303,7 @@ static int parse_statement(
 			return statements[i].parse(policy, text, err);
 		}
 	}
-	return policy_text_expected(text, err, "pool, site, class, group or test");
+	return policy_text_expected(text, err, "pool, site, class, exclude, group or test");
 }
 
 static int compare_prefixes(const void *left, const void *right)
@@ -296,7 +339,7 @@ static int check_overlaps(const struct provider_policy *policy, struct err *err)
 		if (prefix_overlaps(first->prefix, second->prefix)) {
 			r = policy_place_wrong(second->line, second->column, err,
 			        "this overlaps %s of site %s", prefix_print(first->prefix).text,
-			        name_index_text(&policy->names, policy->sites[first->site].name));
+			        name_index_text(&policy->site_names, first->site));
 		}
 	}
 	free(sorted);
@@ -326,6 +369,20 @@ static void list_site_groups(struct provider_policy *policy)
 	}
 }
 
+/* Gives back the room that was kept for more: it will not grow again. */
+static void fit(struct provider_policy *policy)
+{
+	name_index_fit(&policy->site_names);
+	name_index_fit(&policy->group_names);
+	policy->sites = mem_resize(policy->sites, policy->site_count + 1, sizeof(*policy->sites));
+	policy->prefixes =
+	        mem_resize(policy->prefixes, policy->prefix_count + 1, sizeof(*policy->prefixes));
+	policy->groups =
+	        mem_resize(policy->groups, policy->group_count + 1, sizeof(*policy->groups));
+	policy->members =
+	        mem_resize(policy->members, policy->member_count + 1, sizeof(*policy->members));
+}
+
 int provider_policy_parse(
         const char *bytes, size_t count, struct provider_policy **ret_policy, struct err *err)
 {
@@ -333,7 +390,7 @@ int provider_policy_parse(
 	struct policy_text text;
 	int r;
 
-	r = policy_text_open(&text, bytes, count, err);
+	r = policy_text_open(&text, bytes, count, POLICY_PROVIDER_BYTES_MAX, err);
 	if (r != 0) {
 		return r;
 	}
@@ -354,6 +411,7 @@ int provider_policy_parse(
 		return r;
 	}
 	list_site_groups(policy);
+	fit(policy);
 	*ret_policy = TAKE(policy);
 	return 0;
 }
@@ -361,10 +419,8 @@ int provider_policy_parse(
 struct provider_policy *provider_policy_free(struct provider_policy *policy)
 {
 	if (policy) {
-		name_index_clear(&policy->names);
-		pair_index_clear(&policy->site_by_name);
-		pair_index_clear(&policy->group_by_name);
-		pair_index_clear(&policy->memberships);
+		name_index_clear(&policy->site_names);
+		name_index_clear(&policy->group_names);
 		free(policy->sites);
 		free(policy->prefixes);
 		free(policy->groups);

@@ -1,11 +1,10 @@
-/* Look-ups in the compiled form, and the form as text. */
+/* Look-ups in the compiled form. */
 #include "policy/site_policy.h"
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
-#include "policy/policy_test.h"
-#include "policy/policy_text.h"
 #include "policy/site_policy_impl.h"
 
 const char *site_policy_site(const struct site_policy *policy)
@@ -16,6 +15,11 @@ const char *site_policy_site(const struct site_policy *policy)
 uint64_t site_policy_version(const struct site_policy *policy)
 {
 	return policy->version;
+}
+
+int32_t site_policy_zone_sec(const struct site_policy *policy)
+{
+	return policy->hours.zone_sec;
 }
 
 size_t site_policy_host_count(const struct site_policy *policy)
@@ -29,20 +33,28 @@ void site_policy_host_at(
 	const struct site_policy_host *host = &policy->hosts[index];
 
 	assert_always(index < policy->host_count);
-	*ret_host = (struct policy_host){ name_index_text(&policy->names, host->name),
-		host->address, host->service };
+	*ret_host = (struct policy_host){
+		.name = name_index_text(&policy->names, host->name),
+		.address = host->address,
+		.service = host->service,
+		.zone = (enum policy_zone)host->zone,
+		.changeover = host->changeover,
+	};
+}
+
+/* Position of a host, or INDEX_NONE. */
+static uint32_t find_host(const struct site_policy *policy, const char *name)
+{
+	uint32_t number = name_index_find(&policy->names, name);
+
+	return number == INDEX_NONE ? INDEX_NONE : pair_index_find(&policy->host_by_name, number);
 }
 
 int site_policy_host_get(
         const struct site_policy *policy, const char *name, struct policy_host *ret_host)
 {
-	uint32_t number = name_index_find(&policy->names, name);
-	uint32_t position;
+	uint32_t position = find_host(policy, name);
 
-	if (number == INDEX_NONE) {
-		return 1;
-	}
-	position = pair_index_find(&policy->host_by_name, number);
 	if (position == INDEX_NONE) {
 		return 1;
 	}
@@ -50,9 +62,174 @@ int site_policy_host_get(
 	return 0;
 }
 
+size_t site_policy_approver_count(const struct site_policy *policy)
+{
+	return policy->approver_count;
+}
+
+void site_policy_approver_at(
+        const struct site_policy *policy, size_t index, struct policy_approver *ret_approver)
+{
+	const struct site_policy_approver *approver = &policy->approvers[index];
+
+	assert_always(index < policy->approver_count);
+	*ret_approver = (struct policy_approver){ name_index_text(&policy->names, approver->name),
+		name_index_text(&policy->names, approver->spki) };
+}
+
+bool site_policy_rule_has_host(
+        const struct site_policy *policy, const struct site_policy_rule *rule, uint32_t position)
+{
+	const struct site_policy_set *set;
+
+	if (rule->set == INDEX_NONE) {
+		return rule->own_host == EVERY_HOST ||
+		       rule->own_host == policy->hosts[position].name;
+	}
+	set = &policy->sets[rule->set];
+	for (uint32_t i = 0; i < set->member_count; i++) {
+		if (policy->members[set->members + i] == position) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool rule_has_port(
+        const struct site_policy *policy, const struct site_policy_rule *rule, uint16_t port)
+{
+	return rule->protocol == PROTOCOL_ICMP ||
+	       port_set_contains(policy->ranges + rule->ports, rule->port_count, port);
+}
+
+/* Whether a live connection is one that this rule has, whatever the time. */
+static bool rule_has_live(const struct site_policy *policy, const struct site_policy_rule *rule,
+        const struct policy_live *live)
+{
+	const char *own_site = rule->outbound ? live->from_site : live->to_site;
+	const char *own_host = rule->outbound ? live->from_host : live->to_host;
+	const char *peer_site = rule->outbound ? live->to_site : live->from_site;
+	const char *peer_host = rule->outbound ? live->to_host : live->from_host;
+	uint32_t position;
+
+	if (rule->class != live->class || rule->protocol != live->protocol ||
+	        !rule_has_port(policy, rule, live->port) || strcmp(own_site, policy->site) != 0 ||
+	        strcmp(peer_site, name_index_text(&policy->names, rule->peer_site)) != 0 ||
+	        (rule->peer_host != EVERY_HOST &&
+	                strcmp(peer_host, name_index_text(&policy->names, rule->peer_host)) != 0)) {
+		return false;
+	}
+	position = find_host(policy, own_host);
+	return position != INDEX_NONE && site_policy_rule_has_host(policy, rule, position);
+}
+
+static bool rule_is_full(const struct site_policy *policy, const struct site_policy_rule *rule,
+        const struct site_policy_question *question)
+{
+	uint32_t count = 0;
+
+	if (rule->concurrency == 0 || !question->live) {
+		return false;
+	}
+	for (size_t i = 0; i < question->live_count; i++) {
+		count += rule_has_live(policy, rule, &question->live[i]);
+	}
+	return count >= rule->concurrency;
+}
+
+static int64_t rule_duration_sec(const struct site_policy_rule *rule)
+{
+	return rule->duration_sec > 0 ? rule->duration_sec : GRANT_SEC_MAX;
+}
+
+static uint32_t rule_lease_sec(const struct site_policy_rule *rule)
+{
+	return rule->lease_sec > 0 ? rule->lease_sec : LEASE_SEC_MAX;
+}
+
+static enum policy_approval_word rule_approval(
+        const struct site_policy_rule *rule, const struct site_policy_question *question)
+{
+	return rule->approval == APPROVAL_STANDING && question->approval_required
+	               ? APPROVAL_REQUIRED
+	               : (enum policy_approval_word)rule->approval;
+}
+
+static enum policy_factor rule_factor(
+        const struct site_policy_rule *rule, const struct site_policy_question *question)
+{
+	return rule->factor > question->factor_least ? (enum policy_factor)rule->factor
+	                                             : question->factor_least;
+}
+
+static bool rule_is_approved(
+        const struct site_policy_rule *rule, const struct site_policy_question *question)
+{
+	switch (rule_approval(rule, question)) {
+	case APPROVAL_STANDING:
+		return true;
+	case APPROVAL_EMERGENCY:
+		return question->emergency;
+	case APPROVAL_REQUIRED:
+		break;
+	}
+	return question->approved;
+}
+
+/* The hours of a rule: ALLOWED, OTHER_HOURS or HOURS_END. */
+static enum site_policy_match match_hours(const struct site_policy *policy,
+        const struct site_policy_rule *rule, const struct site_policy_question *question)
+{
+	int64_t end;
+
+	if (rule->hours == INDEX_NONE) {
+		return SITE_POLICY_ALLOWED;
+	}
+	/* What is left of a span is counted in whole seconds, and one has to be left. */
+	if (!hours_within(&policy->hours, rule->hours, question->begin, &end) ||
+	        end - question->now < USEC_PER_SEC) {
+		return SITE_POLICY_OTHER_HOURS;
+	}
+	return question->duration_sec > (end - question->begin) / USEC_PER_SEC
+	               ? SITE_POLICY_HOURS_END
+	               : SITE_POLICY_ALLOWED;
+}
+
+/* The conditions of a rule that has the pair, class, protocol and port. */
+static enum site_policy_match match_conditions(const struct site_policy *policy,
+        const struct site_policy_rule *rule, const struct site_policy_question *question)
+{
+	enum site_policy_match match = match_hours(policy, rule, question);
+
+	if (match != SITE_POLICY_ALLOWED) {
+		return match;
+	}
+	if (rule->posture_current && !question->posture_current) {
+		return SITE_POLICY_POSTURE;
+	}
+	if (question->factor < rule_factor(rule, question)) {
+		return SITE_POLICY_FACTOR;
+	}
+	if (rule_is_full(policy, rule, question)) {
+		return SITE_POLICY_CONCURRENCY;
+	}
+	if (!rule_is_approved(rule, question)) {
+		return SITE_POLICY_APPROVAL;
+	}
+	if (question->duration_sec > rule_duration_sec(rule)) {
+		return SITE_POLICY_DURATION;
+	}
+	return question->lease_sec > rule_lease_sec(rule) ? SITE_POLICY_LEASE : SITE_POLICY_ALLOWED;
+}
+
 static enum site_policy_match match_rule(const struct site_policy *policy,
         const struct site_policy_rule *rule, const struct site_policy_question *question)
 {
+	if (rule->refuse) {
+		return rule->class == SERVICE_CLASS_NONE || rule->class == question->class
+		               ? SITE_POLICY_REFUSED
+		               : SITE_POLICY_NO_PAIR;
+	}
 	if (rule->class != question->class) {
 		return SITE_POLICY_OTHER_CLASS;
 	}
@@ -60,16 +237,10 @@ static enum site_policy_match match_rule(const struct site_policy *policy,
 		return SITE_POLICY_OTHER_PROTOCOL;
 	}
 	if (!protocol_port_valid(question->protocol, question->port) ||
-	        (rule->protocol != PROTOCOL_ICMP && !port_set_contains(policy->ranges + rule->ports,
-	                                                    rule->port_count, question->port))) {
+	        !rule_has_port(policy, rule, question->port)) {
 		return SITE_POLICY_OTHER_PORT;
 	}
-	return SITE_POLICY_ALLOWED;
-}
-
-static uint32_t rule_duration_sec(const struct site_policy_rule *rule)
-{
-	return rule->duration_sec > 0 ? rule->duration_sec : GRANT_SEC_MAX;
+	return match_conditions(policy, rule, question);
 }
 
 /* The closest rule so far. */
@@ -84,27 +255,164 @@ static bool rule_is_better(const struct search *search, enum site_policy_match m
 	if (match != search->match) {
 		return match > search->match;
 	}
-	if (match == SITE_POLICY_ALLOWED &&
-	        rule_duration_sec(rule) != rule_duration_sec(search->rule)) {
+	if (match == SITE_POLICY_NO_PAIR) {
+		return false; /* a refuse of another class */
+	}
+	if (rule_duration_sec(rule) != rule_duration_sec(search->rule)) {
 		return rule_duration_sec(rule) > rule_duration_sec(search->rule);
 	}
 	return rule < search->rule;
 }
 
-static void search_chain(const struct site_policy *policy, uint64_t key,
+static void search_chain(const struct site_policy *policy, uint32_t at,
         const struct site_policy_question *question, struct search *search)
 {
-	uint32_t at = pair_index_find(&policy->chains, key);
-
 	while (at != INDEX_NONE) {
-		const struct site_policy_rule *rule = &policy->rules[at];
+		const struct site_policy_rule *rule = &policy->rules[policy->links[at].rule];
 		enum site_policy_match match = match_rule(policy, rule, question);
 
 		if (rule_is_better(search, match, rule)) {
 			*search = (struct search){ match, rule };
 		}
-		at = rule->next;
+		at = policy->links[at].next;
 	}
+}
+
+static void fill_answer(const struct site_policy *policy, const struct search *search,
+        const struct site_policy_question *question, struct site_policy_answer *ret_answer)
+{
+	const struct site_policy_rule *rule = search->rule;
+
+	*ret_answer =
+	        (struct site_policy_answer){ .rule = name_index_text(&policy->names, rule->name) };
+	if (search->match == SITE_POLICY_REFUSED) {
+		return;
+	}
+	ret_answer->duration_sec = rule_duration_sec(rule);
+	ret_answer->lease_sec = rule_lease_sec(rule);
+	ret_answer->approval = rule_approval(rule, question);
+	ret_answer->factor = rule_factor(rule, question);
+	if (rule->approval == APPROVAL_EMERGENCY) {
+		ret_answer->review_sec =
+		        rule->review_sec > 0 ? rule->review_sec : REVIEW_SEC_DEFAULT;
+	}
+	ret_answer->idle_sec = rule->idle_sec;
+	ret_answer->concurrency = rule->concurrency;
+	ret_answer->outage = rule->outage;
+	ret_answer->has_hours = rule->hours != INDEX_NONE;
+	if (ret_answer->has_hours) {
+		hours_within(&policy->hours, rule->hours, question->begin, &ret_answer->hours_end);
+	}
+}
+
+/* --- looking ------------------------------------------------------------- */
+
+/* The keys of the four chains that a question may be in: "every host" is a number of its own. */
+static uint64_t look_key(const struct site_policy_look *look, int chain)
+{
+	return site_policy_key(look->outbound, chain & 1 ? EVERY_HOST : look->own, look->peer_site,
+	        chain & 2 ? EVERY_HOST : look->peer);
+}
+
+static bool look_has(
+        const struct site_policy *policy, const struct site_policy_look *look, int chain)
+{
+	/* "Every host" means every host that the policy names itself. */
+	return policy->chain_kinds & 1U << chain && look->position != INDEX_NONE &&
+	       look->peer_site != INDEX_NONE && (chain & 2 || look->peer != INDEX_NONE);
+}
+
+/* The numbers are known: the own host and the chains. */
+static void want_chains(const struct site_policy *policy, struct site_policy_look *look)
+{
+	look->own = name_index_find_key(&policy->names, look->own_key);
+	look->peer_site = name_index_find_key(&policy->names, look->peer_site_key);
+	look->peer = name_index_find_key(&policy->names, look->peer_key);
+	if (look->own != INDEX_NONE) {
+		pair_index_want(&policy->host_by_name, look->own);
+	}
+	for (int i = 0; i < 4; i++) {
+		if (policy->chain_kinds & 1U << i) {
+			pair_index_want(&policy->chains, look_key(look, i));
+		}
+	}
+}
+
+static void find_chains(const struct site_policy *policy, struct site_policy_look *look)
+{
+	look->position = look->own == INDEX_NONE
+	                         ? INDEX_NONE
+	                         : pair_index_find(&policy->host_by_name, look->own);
+	if (look->position != INDEX_NONE) {
+		__builtin_prefetch(&policy->hosts[look->position]);
+	}
+	for (int i = 0; i < 4; i++) {
+		look->links[i] = look_has(policy, look, i)
+		                         ? pair_index_find(&policy->chains, look_key(look, i))
+		                         : INDEX_NONE;
+		if (look->links[i] != INDEX_NONE) {
+			__builtin_prefetch(&policy->links[look->links[i]]);
+		}
+	}
+}
+
+void site_policy_look(const struct site_policy *policy, struct site_policy_look *look, int step)
+{
+	const struct name_key *keys[] = { look->own_key, look->peer_site_key, look->peer_key };
+
+	switch (step) {
+	case 0:
+		for (size_t i = 0; i < HOT_BYTES; i += CACHE_LINE_BYTES) {
+			__builtin_prefetch((const char *)policy + i);
+		}
+		break;
+	case 1:
+	case 2:
+		for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+			(step == 1 ? name_index_want_slot : name_index_want_text)(
+			        &policy->names, keys[i]);
+		}
+		break;
+	case 3:
+		want_chains(policy, look);
+		break;
+	case 4:
+		find_chains(policy, look);
+		break;
+	default:
+		for (int i = 0; i < 4; i++) {
+			if (look->links[i] != INDEX_NONE) {
+				__builtin_prefetch(
+				        &policy->rules[policy->links[look->links[i]].rule]);
+			}
+		}
+		break;
+	}
+}
+
+int site_policy_look_host(const struct site_policy *policy, const struct site_policy_look *look,
+        struct policy_host *ret_host)
+{
+	if (look->position == INDEX_NONE) {
+		return 1;
+	}
+	site_policy_host_at(policy, look->position, ret_host);
+	return 0;
+}
+
+static enum site_policy_match find_by(const struct site_policy *policy,
+        const struct site_policy_question *question, const struct site_policy_look *look,
+        struct site_policy_answer *ret_answer)
+{
+	struct search search = { SITE_POLICY_NO_PAIR, NULL };
+
+	for (int i = 0; i < 4; i++) {
+		search_chain(policy, look->links[i], question, &search);
+	}
+	if (search.rule) {
+		fill_answer(policy, &search, question, ret_answer);
+	}
+	return search.match;
 }
 
 enum site_policy_match site_policy_find(const struct site_policy *policy,
@@ -113,174 +421,23 @@ enum site_policy_match site_policy_find(const struct site_policy *policy,
 	bool outbound = strcmp(question->from->site, policy->site) == 0;
 	const struct host_ref *own = outbound ? question->from : question->to;
 	const struct host_ref *peer = outbound ? question->to : question->from;
-	uint32_t own_host, peer_site, peer_host;
-	struct search search = { SITE_POLICY_NO_PAIR, NULL };
+	struct name_key own_key, peer_site_key, peer_key;
+	struct site_policy_look look = { .outbound = outbound };
 
 	*ret_answer = (struct site_policy_answer){ 0 };
 	if (strcmp(own->site, policy->site) != 0 || strcmp(peer->site, policy->site) == 0) {
 		return SITE_POLICY_NO_PAIR;
 	}
-	own_host = name_index_find(&policy->names, own->host);
-	peer_site = name_index_find(&policy->names, peer->site);
-	peer_host = name_index_find(&policy->names, peer->host);
-	/* "Every host" means every host that the policy names itself. */
-	if (own_host == INDEX_NONE || peer_site == INDEX_NONE ||
-	        pair_index_find(&policy->host_by_name, own_host) == INDEX_NONE) {
-		return SITE_POLICY_NO_PAIR;
+	if (question->look) {
+		return find_by(policy, question, question->look, ret_answer);
 	}
-	for (int i = 0; i < 4; i++) {
-		uint32_t own_or_every = i & 1 ? EVERY_HOST : own_host;
-		uint32_t peer_or_every = i & 2 ? EVERY_HOST : peer_host;
-
-		if (peer_or_every != INDEX_NONE) {
-			search_chain(policy,
-			        site_policy_key(outbound, own_or_every, peer_site, peer_or_every),
-			        question, &search);
-		}
-	}
-	if (search.rule) {
-		ret_answer->rule = name_index_text(&policy->names, search.rule->name);
-		ret_answer->duration_sec = rule_duration_sec(search.rule);
-		ret_answer->lease_sec =
-		        search.rule->lease_sec > 0 ? search.rule->lease_sec : LEASE_SEC_MAX;
-	}
-	return search.match;
-}
-
-/* The ports that the rules of one chain open together, whatever their class. */
-static size_t count_open_ports(
-        const struct site_policy *policy, uint32_t chain, enum protocol protocol)
-{
-	uint8_t open[(UINT16_MAX + 1) / 8] = { 0 };
-	size_t count = 0;
-
-	for (uint32_t at = chain; at != INDEX_NONE; at = policy->rules[at].next) {
-		const struct site_policy_rule *rule = &policy->rules[at];
-
-		for (size_t i = 0; rule->protocol == protocol && i < rule->port_count; i++) {
-			struct port_range range = policy->ranges[rule->ports + i];
-
-			for (unsigned port = range.first; port <= range.last; port++) {
-				count += !(open[port / 8] & 1 << port % 8);
-				open[port / 8] |= (uint8_t)(1 << port % 8);
-			}
-		}
-	}
-	return count;
-}
-
-/* Every host to every host, or a star with every port: then the rules decide nothing any more
- * (A42). Ports are counted over all rules of a pair, so that cutting the range up does not help. */
-static int check_any_to_any(const struct site_policy *policy, uint32_t position, struct err *err)
-{
-	const struct site_policy_rule *rule = &policy->rules[position];
-	const char *name = name_index_text(&policy->names, rule->name);
-	const char *peer = name_index_text(&policy->names, rule->peer_site);
-	bool own_every = rule->own_host == EVERY_HOST, peer_every = rule->peer_host == EVERY_HOST;
-	uint32_t chain;
-
-	if (own_every && peer_every) {
-		return err_set(err, 1,
-		        "rule %s joins every host of %s with every host here (any-to-any): name "
-		        "the hosts on one side at least",
-		        name, peer);
-	}
-	chain = pair_index_find(&policy->chains,
-	        site_policy_key(rule->outbound, rule->own_host, rule->peer_site, rule->peer_host));
-	if ((!own_every && !peer_every) || chain != position ||
-	        (count_open_ports(policy, chain, PROTOCOL_TCP) < UINT16_MAX &&
-	                count_open_ports(policy, chain, PROTOCOL_UDP) < UINT16_MAX)) {
-		return 0;
-	}
-	return err_set(err, 1,
-	        "rule %s, together with others for the same pair, opens every port between every "
-	        "host of %s and %s (any-to-any): name the ports or the hosts",
-	        name, own_every ? policy->site : peer, own_every ? peer : policy->site);
-}
-
-int site_policy_check(const struct site_policy *policy, uint64_t active_version, struct err *err)
-{
-	struct policy_test_result result;
-	int r;
-
-	if (policy->version <= active_version) {
-		return err_set(err, 1, "version %ju is not above the active version %ju",
-		        (uintmax_t)policy->version, (uintmax_t)active_version);
-	}
-	if (policy->rule_count == 0) {
-		return err_set(err, 1,
-		        "the policy allows nothing and would lock the site out: to close it now, "
-		        "cut its connections");
-	}
-	for (size_t i = 0; i < policy->rule_count; i++) {
-		r = check_any_to_any(policy, (uint32_t)i, err);
-		if (r != 0) {
-			return r;
-		}
-	}
-	result = site_policy_test_run(policy, NULL);
-	return result.failed == 0 ? 0 : err_set(err, 1, "%s", result.first_failed.text);
-}
-
-static void print_reference(
-        const struct site_policy *policy, uint32_t site, uint32_t host, struct buf *out)
-{
-	const char *name = name_index_text(&policy->names, site);
-
-	if (strcmp(name, policy->site) != 0) {
-		buf_add_format(out, "%s/", name);
-	}
-	buf_add_text(out, host == EVERY_HOST ? "*" : name_index_text(&policy->names, host));
-}
-
-static void print_rule(
-        const struct site_policy *policy, const struct site_policy_rule *rule, struct buf *out)
-{
-	uint32_t own_site = name_index_find(&policy->names, policy->site);
-
-	buf_add_format(out, "allow %s from ", name_index_text(&policy->names, rule->name));
-	print_reference(policy, rule->outbound ? own_site : rule->peer_site,
-	        rule->outbound ? rule->own_host : rule->peer_host, out);
-	buf_add_text(out, " to ");
-	print_reference(policy, rule->outbound ? rule->peer_site : own_site,
-	        rule->outbound ? rule->peer_host : rule->own_host, out);
-	buf_add_format(out, " class %s protocol %s",
-	        service_class_name((enum service_class)rule->class),
-	        protocol_name((enum protocol)rule->protocol));
-	if (rule->port_count > 0) {
-		buf_add_text(out, " port ");
-		port_set_print(policy->ranges + rule->ports, rule->port_count, out);
-	}
-	policy_limits_print(rule->duration_sec, rule->lease_sec, out);
-	buf_add_text(out, "\n");
-}
-
-void site_policy_print(const struct site_policy *policy, struct buf *out)
-{
-	buf_add_format(out, "sekisho site-policy 1\nsite %s\nversion %ju\n", policy->site,
-	        (uintmax_t)policy->version);
-	for (size_t i = 0; i < policy->host_count; i++) {
-		const struct site_policy_host *host = &policy->hosts[i];
-
-		buf_add_format(out, "host %s address %s service %s\n",
-		        name_index_text(&policy->names, host->name),
-		        address_print(host->address).text, address_print(host->service).text);
-	}
-	for (size_t i = 0; i < policy->rule_count; i++) {
-		print_rule(policy, &policy->rules[i], out);
-	}
-	for (size_t i = 0; i < policy->test_count; i++) {
-		const struct site_policy_test *test = &policy->tests[i];
-
-		buf_add_format(out, "test %s from ", test->permit ? "permit" : "deny");
-		print_reference(policy, test->sites[0], test->hosts[0], out);
-		buf_add_text(out, " to ");
-		print_reference(policy, test->sites[1], test->hosts[1], out);
-		buf_add_format(out, " class %s protocol %s", service_class_name(test->class),
-		        protocol_name(test->protocol));
-		if (test->port > 0) {
-			buf_add_format(out, " port %u", test->port);
-		}
-		buf_add_text(out, "\n");
-	}
+	own_key = name_key(own->host);
+	peer_site_key = name_key(peer->site);
+	peer_key = name_key(peer->host);
+	look.own_key = &own_key;
+	look.peer_site_key = &peer_site_key;
+	look.peer_key = &peer_key;
+	want_chains(policy, &look);
+	find_chains(policy, &look);
+	return find_by(policy, question, &look, ret_answer);
 }

@@ -5,13 +5,23 @@
  *     sekisho site-policy 1
  *     site NAME
  *     version N                                              from 1
- *     host NAME address ADDRESS service ADDRESS
+ *     time-zone UTC|Asia/Tokyo|+HH:MM|-HH:MM                 default UTC
+ *     holidays DATE|DATE..DATE…
+ *     hours NAME DAYS HH:MM-HH:MM [except holidays]
+ *     host NAME address ADDRESS service ADDRESS [zone dmz|sz|hsz] [changeover]
+ *     set NAME HOST…
+ *     approver NAME key BASE64
  *     allow NAME from REF to REF class CLASS protocol P [port PORTS] [duration D] [lease D]
- *     test permit|deny from REF to REF class CLASS protocol P [port N]
+ *       [approval standing|required|emergency] [review D] [hours NAME] [idle D] [concurrency N]
+ *       [outage never|survive] [factor one|two] [posture any|current]
+ *     refuse NAME from REF to REF [class CLASS]
+ *     test permit|deny from REF to REF class CLASS protocol P [port N] [at DATETHH:MM]
+ *       [approved] [emergency] [factor one|two] [posture current|unknown] [beside CLASS]
  *
- * REF is SITE/HOST or HOST (the own site's); a star in place of HOST is every host of the site.
- * Exactly one side of a rule is the own site. Of several rules that allow a connection the one with
- * the longest duration counts, of equals the first; its duration and lease count with it.
+ * REF is SITE/HOST, or HOST or SET of the own site; a star in place of HOST is every host of the
+ * site. Exactly one side of a rule is the own site. A refuse counts before every allow; of several
+ * rules that allow a connection the one with the longest duration counts, of equals the first; all
+ * its words count with it.
  *
  * Compiled like the provider's: look-up by (own host, other site, other host) in a hash table.
  */
@@ -27,6 +37,7 @@
 #include "model/host_ref.h"
 #include "model/service.h"
 #include "model/service_class.h"
+#include "policy/index.h"
 
 struct site_policy;
 
@@ -49,9 +60,18 @@ int site_policy_check(
 const char *site_policy_site(const struct site_policy *policy);
 uint64_t site_policy_version(const struct site_policy *policy);
 
+enum policy_zone {
+	ZONE_NONE = 0,
+	ZONE_DMZ,
+	ZONE_SZ,
+	ZONE_HSZ, /* remote maintenance only (F1) */
+};
+
 struct policy_host {
 	const char *name; /* borrowed from the policy */
 	struct address address, service;
+	enum policy_zone zone;
+	bool changeover; /* never inside and outside at once (protocol.md 2.5) */
 };
 
 size_t site_policy_host_count(const struct site_policy *policy);
@@ -62,11 +82,75 @@ void site_policy_host_at(
 int site_policy_host_get(
         const struct site_policy *policy, const char *name, struct policy_host *ret_host) must_use;
 
+struct policy_approver {
+	const char *name; /* borrowed from the policy */
+	const char *spki; /* SubjectPublicKeyInfo in base64; borrowed */
+};
+
+size_t site_policy_approver_count(const struct site_policy *policy);
+/* In the order of the text; index below the count. */
+void site_policy_approver_at(
+        const struct site_policy *policy, size_t index, struct policy_approver *ret_approver);
+
+/* How sure it is who asks. */
+enum policy_factor {
+	FACTOR_NONE = 0,
+	FACTOR_ONE,
+	FACTOR_TWO,
+};
+
+/* What a rule (or the class of the provider) wants before a connection. */
+enum policy_approval_word {
+	APPROVAL_STANDING,  /* nothing: it was approved with the policy */
+	APPROVAL_EMERGENCY, /* an emergency, which is reviewed afterwards */
+	APPROVAL_REQUIRED,  /* an approved work order */
+};
+
+/* A connection that is live. All borrowed. */
+struct policy_live {
+	const char *from_site, *from_host, *to_site, *to_host;
+	enum service_class class;
+	enum protocol protocol;
+	uint16_t port;
+};
+
+/* What of a policy a question is about, found before it is asked: see site_policy_look(). */
+struct site_policy_look {
+	const struct name_key *own_key, *peer_site_key, *peer_key; /* borrowed */
+	bool outbound;
+	uint32_t own, peer_site, peer; /* numbers of names, or INDEX_NONE */
+	uint32_t position;             /* of the own host, or INDEX_NONE */
+	uint32_t links[4];             /* where the chains of rules begin, or INDEX_NONE */
+};
+
+/* Looks for hosts and rules in SITE_POLICY_LOOK_STEPS steps. Memory is far away: a step asks for
+ * what the next one reads, so who has two policies to look at takes the steps in turns. `step`
+ * counts from 0; the keys are set by the caller, with `outbound` for a question from this site. */
+#define SITE_POLICY_LOOK_STEPS 6
+void site_policy_look(const struct site_policy *policy, struct site_policy_look *look, int step);
+
+/* The own host of a look. Outcome 1: not in this policy. */
+int site_policy_look_host(const struct site_policy *policy, const struct site_policy_look *look,
+        struct policy_host *ret_host) must_use;
+
 struct site_policy_question {
+	const struct site_policy_look *look; /* all steps done, for `from` and `to`; or NULL */
 	const struct host_ref *from, *to;
 	enum service_class class;
 	enum protocol protocol;
 	uint16_t port;
+	int64_t begin;             /* when the connection begins, microseconds of wall time */
+	int64_t now;               /* at or after that; what is left of hours counts from here */
+	int64_t duration_sec;      /* asked for; 0: as long as is allowed */
+	uint32_t lease_sec;        /* likewise */
+	bool posture_current;      /* the other end's is, or is another's to know */
+	enum policy_factor factor; /* FACTOR_TWO where it is another's to know */
+	enum policy_factor factor_least; /* what the class wants whatever the rule says */
+	bool approved;                   /* this site's approvers did, or it is another's to know */
+	bool emergency;         /* one is asked for and may be, or it is another's to know */
+	bool approval_required; /* the class wants it of this site whatever the rule says */
+	const struct policy_live *live; /* beside this one; NULL: concurrency is not asked about */
+	size_t live_count;
 };
 
 /* How far the rules went along with a question: the higher, the closer. */
@@ -75,15 +159,35 @@ enum site_policy_match {
 	SITE_POLICY_OTHER_CLASS,    /* a rule has the pair, but not for this class */
 	SITE_POLICY_OTHER_PROTOCOL, /* nor for this protocol */
 	SITE_POLICY_OTHER_PORT,     /* nor for this port */
+	SITE_POLICY_OTHER_HOURS,    /* it does not begin within the rule's hours */
+	SITE_POLICY_HOURS_END,      /* the duration asked for goes beyond them */
+	SITE_POLICY_POSTURE,
+	SITE_POLICY_FACTOR,
+	SITE_POLICY_CONCURRENCY,
+	SITE_POLICY_APPROVAL,
+	SITE_POLICY_DURATION, /* longer is asked for than the rule allows */
+	SITE_POLICY_LEASE,
 	SITE_POLICY_ALLOWED,
+	SITE_POLICY_REFUSED, /* a refuse takes it away, whatever allows it */
 };
 
 struct site_policy_answer {
-	const char *rule;     /* the rule that allows, or the closest; borrowed, NULL for NO_PAIR */
+	const char *rule;     /* the rule that allows or refuses, or the closest; borrowed, NULL for
+	                         NO_PAIR. The rest is this rule's, zero when it refuses */
 	int64_t duration_sec; /* GRANT_SEC_MAX where the rule says nothing */
 	uint32_t lease_sec;   /* LEASE_SEC_MAX where the rule says nothing */
+	enum policy_approval_word approval;         /* with approval_required counted in */
+	enum policy_factor factor;                  /* with factor_least counted in */
+	uint32_t review_sec, idle_sec, concurrency; /* 0: no limit; review_sec: EMERGENCY only */
+	bool outage;
+	bool has_hours;
+	int64_t hours_end; /* when the span that `begin` is in ends; else the next one's begin, or 0
+	                    */
 };
 
 /* What the rules say, nothing else: hosts and addresses are policy_decide()'s to check. */
 enum site_policy_match site_policy_find(const struct site_policy *policy,
         const struct site_policy_question *question, struct site_policy_answer *ret_answer);
+
+/* Offset of the site's time zone from UTC. */
+int32_t site_policy_zone_sec(const struct site_policy *policy);

@@ -226,17 +226,20 @@ TEST(port_sets_are_sorted_and_joined)
 }
 
 static const char grant_text[] =
-        "{\"class\":\"remote-maintenance\",\"epoch\":3,\"id\":\"01JD0000000000000000000000\","
+        "{\"class\":\"remote-maintenance\",\"emergency\":false,\"epoch\":3,"
+        "\"id\":\"01JD0000000000000000000000\",\"idle_sec\":900,"
         "\"ike\":\"initiator\",\"initiator\":{\"address\":\"192.0.2.2\",\"gateway\":"
         "\"gw-device-maker\",\"host\":\"terminal\",\"identity\":"
         "\"gw-device-maker.regional-vpn.sekisho.internal\",\"serial\":\"0a1b\",\"service\":"
         "\"100.64.3.10\",\"site\":\"device-maker\"},\"issued_at\":\"2026-11-20T09:30:00.250Z\","
         "\"lease_sec\":60,\"not_after\":\"2026-11-20T10:30:00.000Z\",\"not_before\":"
-        "\"2026-11-20T09:30:00.000Z\",\"number\":4711,\"person\":\"鈴木\",\"policy\":"
+        "\"2026-11-20T09:30:00.000Z\",\"number\":4711,\"outage\":false,"
+        "\"person\":\"鈴木\",\"policy\":"
         "{\"initiator\":2,\"provider\":4,\"responder\":9},\"port\":104,\"protocol\":\"tcp\","
         "\"provider\":\"regional-vpn\",\"responder\":{\"address\":\"198.51.100.2\",\"gateway\":"
         "\"gw-core\",\"host\":\"ct\",\"identity\":\"gw-core.regional-vpn.sekisho.internal\","
-        "\"serial\":\"ff\",\"service\":\"100.64.2.20\",\"site\":\"core-hospital\"},\"v\":1}";
+        "\"serial\":\"ff\",\"service\":\"100.64.2.20\",\"site\":\"core-hospital\"},\"v\":1,"
+        "\"work_order\":\"01JD0000000000000000000001\"}";
 
 /* The sample with one piece of text replaced. */
 static int parse_changed(const char *from, const char *to, struct grant *grant, struct err *err)
@@ -286,6 +289,26 @@ TEST(a_grant_behind_nat_starts_itself)
 	CHECK(grant.initiator.address.family == ADDRESS_NONE);
 	CHECK(parse_changed("198.51.100.2", "any", &grant, &err) == 1);
 	CHECK_TEXT(err.text, "ike: the gateway behind NAT has to start");
+}
+
+TEST(a_gateway_asks_for_itself_only_where_nobody_has_to)
+{
+	struct err err;
+	struct grant grant;
+
+	CHECK(parse_changed("remote-maintenance", "results-delivery", &grant, &err) == 0);
+	CHECK(grant.idle_sec == 900 && !grant.emergency && !grant.outage);
+	CHECK_TEXT(grant.work_order, "01JD0000000000000000000001");
+	grant.person[0] = '\0';
+	CHECK(grant_check(&grant, &err) == 1);
+	grant.work_order[0] = '\0';
+	CHECK(grant_check(&grant, &err) == 0);
+	grant.emergency = true;
+	CHECK(grant_check(&grant, &err) == 1);
+	grant.emergency = false;
+	grant.idle_sec = GRANT_SEC_MAX + 1;
+	CHECK(grant_check(&grant, &err) == 1);
+	CHECK_TEXT(err.text, "idle_sec: must be at most 86400");
 }
 
 TEST(a_wrong_grant_is_refused_with_its_field)
@@ -342,9 +365,20 @@ TEST(a_wrong_grant_is_refused_with_its_field)
 		        "the two ends must differ in site, gateway and identity" },
 		{ "gw-core.regional-vpn.sekisho.internal", "gw-core..internal",
 		        "responder.identity: must be a DNS name in lower case" },
-		{ "鈴木", "", "person: must be one line of text of 1 to 127 bytes" },
-		{ "鈴木", "a\\nb", "person: must be one line of text of 1 to 127 bytes" },
-		{ "鈴木", "a\\u202eb", "person: must be one line of text of 1 to 127 bytes" },
+		{ "鈴木", "",
+		        "person: must be named for remote maintenance, a work order and an "
+		        "emergency" },
+		{ "鈴木", "a\\nb", "person: must be one line of text of 0 to 127 bytes" },
+		{ "鈴木", "a\\u202eb", "person: must be one line of text of 0 to 127 bytes" },
+		{ "\"emergency\":false", "\"emergency\":0", "emergency: must be true or false" },
+		{ "\"emergency\":false,", "", "emergency: is missing" },
+		{ "\"outage\":false,", "", "outage: is missing" },
+		{ "\"idle_sec\":900,", "", "idle_sec: is missing" },
+		{ "\"idle_sec\":900", "\"idle_sec\":86401",
+		        "idle_sec: must be a whole number from 0 to 86400" },
+		{ ",\"work_order\":\"01JD0000000000000000000001\"", "", "work_order: is missing" },
+		{ "0001\"}", "000\"}", "work_order: must be an id or empty" },
+		{ "0001\"}", "00011\"}", "work_order: must be one line of text of 0 to 26 bytes" },
 		{ "10:30:00.000Z", "09:30:00.000Z",
 		        "not_after: must be later than not_before and issued_at" },
 		{ "2026-11-20T10:30", "2026-11-21T10:30",
@@ -352,7 +386,7 @@ TEST(a_wrong_grant_is_refused_with_its_field)
 		{ "10:30:00.000Z", "10:30:00Z", "the grant is not in its canonical form" },
 		{ "{\"class\"", "{ \"class\"", "the grant is not in its canonical form" },
 		{ "鈴木", "\\u9234\\u6728", "the grant is not in its canonical form" },
-		{ "\"v\":1}", "\"v\":1} ", "the grant is not in its canonical form" },
+		{ "0001\"}", "0001\"} ", "the grant is not in its canonical form" },
 		{ "\"responder\":9", "\"responder\":0",
 		        "policy.responder: must be a whole number from 1 to 9223372036854775807" },
 		{ "\"policy\":{\"initiator\":2,\"provider\":4,\"responder\":9}", "\"policy\":null",

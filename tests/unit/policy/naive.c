@@ -212,14 +212,15 @@ static bool ask_site(const char *provider, const char *text, bool initiator,
 			                                         : 86400;
 			long lease = after(&line, "lease") ? seconds(after(&line, "lease")) : 300;
 
-			if (duration > best) {
+			if (duration > best && duration >= question->duration &&
+			        lease >= question->lease) {
 				best = duration;
 				best_lease = lease;
 				strcpy(rule, line.words[1]);
 			}
 		}
 	}
-	if (best < 0 || !host_ok || question->duration > best || question->lease > best_lease) {
+	if (best < 0 || !host_ok) {
 		rule[0] = '\0';
 		return false;
 	}

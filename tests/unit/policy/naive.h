@@ -1,6 +1,7 @@
 /*
  * A second evaluator of the two policies, written from protocol.md alone and for clarity only: it
- * goes through the text line by line for every question and shares nothing with src/policy/.
+ * goes through the text line by line for every question and shares nothing with src/policy/. It
+ * knows the words that pick a rule and its limits; tests/oracle/ knows all of them.
  */
 #pragma once
 
