@@ -72,6 +72,24 @@ int tls_policy_apply(SSL_CTX *context, const struct tls_policy *policy, struct e
 	return 0;
 }
 
+int tls_roots_context(const char *roots_file, SSL_CTX **ret_context, struct err *err)
+{
+	static const struct tls_policy policy = { TLS_PEER_REQUIRED, true };
+	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+	int r = context ? tls_policy_apply(context, &policy, err) : FAULT(-ENOMEM);
+
+	if (r == 0 && SSL_CTX_load_verify_file(context, roots_file) != 1) {
+		ERR_clear_error();
+		r = err_set(err, 1, "%s: holds no certificates in PEM", roots_file);
+	}
+	if (r != 0) {
+		SSL_CTX_free(context);
+		return r;
+	}
+	*ret_context = context;
+	return 0;
+}
+
 static int stream_new(int fd, SSL_CTX *context, struct tls_stream *ret_stream)
 {
 	*ret_stream = (struct tls_stream){ .fd = fd };

@@ -30,6 +30,10 @@ struct tls_policy {
 
 int tls_policy_apply(SSL_CTX *context, const struct tls_policy *policy, struct err *err) must_use;
 
+/* A client's context that trusts the certificates of a PEM file: for servers that are not ours
+ * (mail relays), TLS 1.2 or 1.3. Freed with SSL_CTX_free(). Outcome 1: no such certificates. */
+int tls_roots_context(const char *roots_file, SSL_CTX **ret_context, struct err *err) must_use;
+
 /* One connection; a plain one has no ssl. The descriptor and the SSL belong to it. */
 struct tls_stream {
 	int fd;

@@ -26,7 +26,8 @@ static unsigned kinds_of(enum cert_kind ca)
 		return CERT_SET(CERT_DEVICE) | CERT_SET(CERT_OCSP_RESPONDER);
 	case CERT_SERVICE_CA:
 		return CERT_SET(CERT_SERVICE) | CERT_SET(CERT_SERVER) |
-		       CERT_SET(CERT_OCSP_RESPONDER);
+		       CERT_SET(CERT_OCSP_RESPONDER) | CERT_SET(CERT_PERSON) |
+		       CERT_SET(CERT_RECIPIENT);
 	default:
 		return 0;
 	}
@@ -81,16 +82,23 @@ static void add_usage_extensions(struct buf *out, enum cert_kind kind)
 	der_close(out, mark);
 	close_extension(out, opened);
 	opened = open_extension(out, OID_KEY_USAGE, true);
-	/* Unused bits and the bits themselves: keyCertSign and cRLSign are 5 and 6, or bit 0. */
-	der_add(out, DER_BIT_STRING, is_ca ? "\x01\x06" : "\x07\x80", 2);
+	/* Unused bits and the bits themselves: keyCertSign and cRLSign are 5 and 6, keyAgreement is
+	 * 4, or bit 0. */
+	der_add(out, DER_BIT_STRING,
+	        is_ca                    ? "\x01\x06"
+	        : kind == CERT_RECIPIENT ? "\x03\x08"
+	                                 : "\x07\x80",
+	        2);
 	close_extension(out, opened);
 	if (kind == CERT_DEVICE || kind == CERT_SERVICE || kind == CERT_SERVER ||
-	        kind == CERT_OCSP_RESPONDER) {
+	        kind == CERT_OCSP_RESPONDER || kind == CERT_PERSON || kind == CERT_RECIPIENT) {
 		opened = open_extension(out, OID_EXTENDED_KEY_USAGE, false);
 		mark = der_open(out, DER_SEQUENCE);
 		der_add_oid(out, kind == CERT_SERVER           ? OID_SERVER_AUTH
 		                 : kind == CERT_OCSP_RESPONDER ? OID_OCSP_SIGNING
-		                                               : OID_CLIENT_AUTH);
+		                 : kind == CERT_DEVICE || kind == CERT_SERVICE
+		                         ? OID_CLIENT_AUTH
+		                         : OID_EMAIL_PROTECTION);
 		if (kind == CERT_SERVICE) {
 			der_add_oid(out, OID_IPSEC_IKE);
 		}

@@ -40,6 +40,8 @@ static const char *const kind_names[CERT_KIND_COUNT] = {
 	[CERT_SERVICE] = "service",
 	[CERT_SERVER] = "server",
 	[CERT_OCSP_RESPONDER] = "ocsp-responder",
+	[CERT_PERSON] = "person",
+	[CERT_RECIPIENT] = "recipient",
 };
 
 const char *cert_kind_name(enum cert_kind kind)

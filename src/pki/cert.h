@@ -17,6 +17,13 @@
  *   server          service CA          -        serverAuth            O, CN; SAN dNSName,
  * iPAddress OCSP responder  either CA           -        OCSPSigning           O, CN;
  * id-pkix-ocsp-nocheck
+ *   person          service CA          -        emailProtection       O=organization, OU=site,
+ *                                                                      CN=account
+ *   recipient       service CA          -        emailProtection       the same; key usage
+ *                                                                      keyAgreement
+ *
+ * A person signs files and a recipient opens them (mission J2 to J4): two keys, so that nobody who
+ * gets one to decrypt something gets a signature out of it.
  *
  * The device profile is IEEE 802.1AR (subject serialNumber, hardwareModuleName of RFC 4108, key
  * usage digitalSignature, CA:FALSE); it has no ipsecIKE, so that tier 1 never carries traffic.
@@ -44,14 +51,17 @@ enum cert_kind {
 	CERT_SERVICE,
 	CERT_SERVER,
 	CERT_OCSP_RESPONDER,
+	CERT_PERSON,
+	CERT_RECIPIENT,
 };
 
-#define CERT_KIND_COUNT (CERT_OCSP_RESPONDER + 1)
+#define CERT_KIND_COUNT (CERT_RECIPIENT + 1)
 
 /* For sets of kinds: CERT_SET(CERT_DEVICE) | CERT_SET(CERT_SERVICE). */
 #define CERT_SET(kind) (1U << (kind))
 
-/* "root", "device-ca", "service-ca", "device", "service", "server", "ocsp-responder", "other". */
+/* "root", "device-ca", "service-ca", "device", "service", "server", "ocsp-responder", "person",
+ * "recipient", "other". */
 const char *cert_kind_name(enum cert_kind kind);
 
 #define CERT_SERIAL_BYTES_MAX 20 /* RFC 5280 4.1.2.2 */

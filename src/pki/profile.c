@@ -18,6 +18,7 @@ struct profile {
 	enum oid usages[2]; /* OID_NONE: no (further) extended key usage */
 	bool has_alt_name;
 	bool nocheck;
+	bool agrees;         /* keys are agreed on with it, nothing is signed */
 	enum oid subject[4]; /* the attributes, each exactly once, in this order */
 };
 
@@ -47,6 +48,11 @@ static const struct profile profiles[CERT_KIND_COUNT] = {
 	[CERT_OCSP_RESPONDER] = { .usages = { OID_OCSP_SIGNING },
 	        .nocheck = true,
 	        .subject = { OID_ORGANIZATION, OID_COMMON_NAME } },
+	[CERT_PERSON] = { .usages = { OID_EMAIL_PROTECTION },
+	        .subject = { OID_ORGANIZATION, OID_ORGANIZATIONAL_UNIT, OID_COMMON_NAME } },
+	[CERT_RECIPIENT] = { .usages = { OID_EMAIL_PROTECTION },
+	        .agrees = true,
+	        .subject = { OID_ORGANIZATION, OID_ORGANIZATIONAL_UNIT, OID_COMMON_NAME } },
 };
 
 static const struct extension_value *extension(const struct tbs *tbs, enum extension which)
@@ -133,8 +139,9 @@ static int lint_subject(const struct tbs *tbs, enum cert_kind kind, struct err *
 		enum oid oid = profile->subject[i];
 		uint8_t tag =
 		        oid == OID_NAME_SERIAL_NUMBER ? DER_PRINTABLE_STRING : DER_UTF8_STRING;
-		bool is_name =
-		        kind == CERT_SERVICE || (kind == CERT_DEVICE && oid == OID_ORGANIZATION);
+		bool is_name = kind == CERT_SERVICE || kind == CERT_PERSON ||
+		               kind == CERT_RECIPIENT ||
+		               (kind == CERT_DEVICE && oid == OID_ORGANIZATION);
 
 		name_text(name, oid, text);
 		if (name->attributes[i].oid != oid || name->attributes[i].tag != tag ||
@@ -157,8 +164,9 @@ static int lint_subject(const struct tbs *tbs, enum cert_kind kind, struct err *
 static int lint_constraints(const struct tbs *tbs, const struct profile *profile, struct err *err)
 {
 	const struct extension_value *value = extension(tbs, EXTENSION_BASIC_CONSTRAINTS);
-	unsigned usage, wanted = profile->is_ca ? KEY_USAGE_CERT_SIGN | KEY_USAGE_CRL_SIGN
-	                                        : KEY_USAGE_DIGITAL_SIGNATURE;
+	unsigned usage, wanted = profile->is_ca    ? KEY_USAGE_CERT_SIGN | KEY_USAGE_CRL_SIGN
+	                         : profile->agrees ? KEY_USAGE_KEY_AGREEMENT
+	                                           : KEY_USAGE_DIGITAL_SIGNATURE;
 	int path_length;
 	bool is_ca;
 
@@ -179,7 +187,9 @@ static int lint_constraints(const struct tbs *tbs, const struct profile *profile
 	if (!value->present || !value->critical || !key_usage_read(value->value, &usage) ||
 	        usage != wanted) {
 		return err_set(err, 1, "keyUsage: must be critical and exactly %s",
-		        profile->is_ca ? "keyCertSign and cRLSign" : "digitalSignature");
+		        profile->is_ca    ? "keyCertSign and cRLSign"
+		        : profile->agrees ? "keyAgreement"
+		                          : "digitalSignature");
 	}
 	return 0;
 }
@@ -467,6 +477,15 @@ enum cert_kind tbs_kind(const struct tbs *tbs)
 	}
 	if (usages->present && usages_are(usages->value, profiles[CERT_OCSP_RESPONDER].usages, 1)) {
 		return CERT_OCSP_RESPONDER;
+	}
+	if (usages->present && usages_are(usages->value, profiles[CERT_PERSON].usages, 1)) {
+		const struct extension_value *usage = extension(tbs, EXTENSION_KEY_USAGE);
+		unsigned bits;
+
+		return usage->present && key_usage_read(usage->value, &bits) &&
+		                       bits == KEY_USAGE_KEY_AGREEMENT
+		               ? CERT_RECIPIENT
+		               : CERT_PERSON;
 	}
 	return CERT_OTHER;
 }

@@ -51,6 +51,7 @@ struct extension_value {
 /* RFC 5280 4.2.1.3: bit 0 is the first one. */
 enum key_usage {
 	KEY_USAGE_DIGITAL_SIGNATURE = 1 << 0,
+	KEY_USAGE_KEY_AGREEMENT = 1 << 4,
 	KEY_USAGE_CERT_SIGN = 1 << 5,
 	KEY_USAGE_CRL_SIGN = 1 << 6,
 };

@@ -13,6 +13,7 @@
 /* What a context was made for; lives in the context. */
 struct peer_rules {
 	const struct verifier *verifier;
+	bool any; /* no verifier: whatever was sent */
 	unsigned kinds;
 	bool is_client;
 };
@@ -113,7 +114,8 @@ static int on_verify(X509_STORE_CTX *context, void *argument)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx());
 	const struct peer_rules *rules = argument;
-	int r = verify_peer(context, rules), error = x509_error(r);
+	/* With TLS_ASK_ANY a certificate only carries a key, which the handshake proves. */
+	int r = rules->any ? 0 : verify_peer(context, rules), error = x509_error(r);
 
 	if (r == 0 && rules->is_client && !host_fits(context, X509_STORE_CTX_get0_cert(context))) {
 		r = VERIFY_WRONG_KIND;
@@ -186,12 +188,14 @@ int tls_context_server(const struct tls_identity *identity, enum tls_ask peer,
         const struct verifier *verifier, unsigned peer_kinds, SSL_CTX **ret_context,
         struct err *err)
 {
-	struct peer_rules rules = { .verifier = verifier, .kinds = peer_kinds };
-	int mode = peer == TLS_ASK_REQUIRED   ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
-	           : peer == TLS_ASK_OPTIONAL ? SSL_VERIFY_PEER
-	                                      : SSL_VERIFY_NONE;
+	struct peer_rules rules = {
+		.verifier = verifier, .kinds = peer_kinds, .any = peer == TLS_ASK_ANY
+	};
+	int mode = peer == TLS_ASK_REQUIRED ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+	           : peer == TLS_ASK_NONE   ? SSL_VERIFY_NONE
+	                                    : SSL_VERIFY_PEER;
 
-	assert_always(identity && (peer == TLS_ASK_NONE || verifier));
+	assert_always(identity && (peer == TLS_ASK_NONE || peer == TLS_ASK_ANY || verifier));
 	return make_context(TLS_server_method(), identity, mode, rules, ret_context, err);
 }
 

@@ -20,6 +20,8 @@ enum tls_ask {
 	TLS_ASK_NONE,     /* the peer is not asked for a certificate (browsers, public listener) */
 	TLS_ASK_OPTIONAL, /* one that is sent must be good */
 	TLS_ASK_REQUIRED,
+	TLS_ASK_ANY, /* one may be sent, of whatever issuer: whose it is the caller finds by its key
+	              */
 };
 
 struct tls_identity {
@@ -29,8 +31,9 @@ struct tls_identity {
 };
 
 /* Makes a server context. `peer_kinds`: set of CERT_SET() a client may be. `verifier` is borrowed
- * and must outlive the context (NULL with TLS_ASK_NONE). Outcome 1: key and certificate do not
- * belong together or the key cannot be used for TLS. The caller frees with tls_context_free(). */
+ * and must outlive the context (NULL with TLS_ASK_NONE and TLS_ASK_ANY). Outcome 1: key and
+ * certificate do not belong together or the key cannot be used for TLS. The caller frees with
+ * tls_context_free(). */
 int tls_context_server(const struct tls_identity *identity, enum tls_ask peer,
         const struct verifier *verifier, unsigned peer_kinds, struct ssl_ctx_st **ret_context,
         struct err *err) must_use;

@@ -114,6 +114,11 @@ int token_key_find_label(struct token *token, const char *label, struct token_ke
 int token_key_generate(struct token *token, enum token_key_type type, uint8_t id, const char *label,
         struct token_key **ret_key, struct err *err) must_use;
 
+/* The same for a key that others encrypt for: EC only (else TOKEN_NOT_OFFERED). It can derive and,
+ * for the proof of possession in its request, sign. */
+int token_key_generate_agreement(struct token *token, enum token_key_type type, uint8_t id,
+        const char *label, struct token_key **ret_key, struct err *err) must_use;
+
 struct token_key *token_key_free(struct token_key *key);
 AUTO_DEFINE(token_key)
 
@@ -138,6 +143,13 @@ int token_sign_digest_pss(struct token_key *key, enum token_digest digest, const
 /* Hashes and signs as X.509 does for this key: P-256 with SHA-256, P-384 with SHA-384, RSA PKCS#1
  * v1.5 with SHA-256, Ed25519 as it is. EC signatures come as the DER ECDSA-Sig-Value (RFC 3279). */
 int token_sign(struct token_key *key, const void *bytes, size_t count, struct buf *out,
+        struct err *err) must_use;
+
+/* The shared secret of an EC key and a peer's public point (ECDH, SP 800-56A 5.7.1.2: the x
+ * coordinate), as long as the curve's field, added to `out`. `point` is uncompressed and was
+ * checked to be on the curve (key_parse()). TOKEN_NOT_OFFERED: no EC key, or one that may not
+ * derive. */
+int token_agree(struct token_key *key, const uint8_t *point, size_t count, struct buf *out,
         struct err *err) must_use;
 
 /* The key as an OpenSSL key whose private operations happen in the token, for SSL_CTX, CMS and what

@@ -263,6 +263,7 @@ struct generate {
 	enum token_key_type type;
 	uint8_t id;
 	const char *label;
+	bool agrees;
 };
 
 static CK_RV generate_pair(struct token *token, const struct generate *generate)
@@ -274,7 +275,7 @@ static CK_RV generate_pair(struct token *token, const struct generate *generate)
 		                                : generate->type == TOKEN_KEY_ED25519
 		                                        ? CKM_EC_EDWARDS_KEY_PAIR_GEN
 		                                        : CKM_EC_KEY_PAIR_GEN };
-	CK_ATTRIBUTE private[] = {
+	CK_ATTRIBUTE private[10] = {
 		ATTRIBUTE(CKA_TOKEN, yes),
 		ATTRIBUTE(CKA_PRIVATE, yes),
 		ATTRIBUTE(CKA_SENSITIVE, yes),
@@ -284,6 +285,7 @@ static CK_RV generate_pair(struct token *token, const struct generate *generate)
 		ATTRIBUTE(CKA_UNWRAP, no),
 		ATTRIBUTE_BYTES(CKA_ID, &generate->id, 1),
 		ATTRIBUTE_BYTES(CKA_LABEL, generate->label, strlen(generate->label)),
+		ATTRIBUTE(CKA_DERIVE, yes),
 	};
 	CK_ATTRIBUTE public[8] = {
 		ATTRIBUTE(CKA_TOKEN, yes),
@@ -304,7 +306,7 @@ static CK_RV generate_pair(struct token *token, const struct generate *generate)
 		        (CK_ATTRIBUTE)ATTRIBUTE_BYTES(CKA_EC_PARAMS, curve.bytes, curve.count);
 	}
 	return token->module->call->C_GenerateKeyPair(token->session, &mechanism, public, count,
-	        private, ARRAY_COUNT(private), &public_handle, &private_handle);
+	        private, ARRAY_COUNT(private) - !generate->agrees, &public_handle, &private_handle);
 }
 
 static CK_RV generate_work(struct token *token, void *context)
@@ -324,19 +326,37 @@ static CK_RV generate_work(struct token *token, void *context)
 	return rv != CKR_OK ? rv : generate_pair(token, generate);
 }
 
-int token_key_generate(struct token *token, enum token_key_type type, uint8_t id, const char *label,
+static int key_generate(struct token *token, const struct generate *wanted,
         struct token_key **ret_key, struct err *err)
 {
-	struct generate generate = { .type = type, .id = id, .label = label };
-	AUTO_STRING char *what = mem_format("making key %02x (%s)", id, token_key_type_name(type));
+	struct generate generate = *wanted;
+	AUTO_STRING char *what =
+	        mem_format("making key %02x (%s)", wanted->id, token_key_type_name(wanted->type));
 	int r;
 
-	if (strlen(label) > TOKEN_LABEL_BYTES_MAX) {
+	if (strlen(wanted->label) > TOKEN_LABEL_BYTES_MAX) {
 		return err_set(err, -EINVAL, "%s: the label is longer than %d", what,
 		        TOKEN_LABEL_BYTES_MAX);
 	}
 	r = token_do(token, generate_work, &generate, what, err);
-	return r != 0 ? r : token_key_find(token, id, ret_key, err);
+	return r != 0 ? r : token_key_find(token, wanted->id, ret_key, err);
+}
+
+int token_key_generate(struct token *token, enum token_key_type type, uint8_t id, const char *label,
+        struct token_key **ret_key, struct err *err)
+{
+	return key_generate(token, &(struct generate){ type, id, label, false }, ret_key, err);
+}
+
+int token_key_generate_agreement(struct token *token, enum token_key_type type, uint8_t id,
+        const char *label, struct token_key **ret_key, struct err *err)
+{
+	if (type != TOKEN_KEY_EC_P256 && type != TOKEN_KEY_EC_P384) {
+		return err_set(err, TOKEN_NOT_OFFERED,
+		        "keys are agreed on with ec-p256 or ec-p384, not with %s",
+		        token_key_type_name(type));
+	}
+	return key_generate(token, &(struct generate){ type, id, label, true }, ret_key, err);
 }
 
 struct token_key *token_key_free(struct token_key *key)
@@ -498,4 +518,74 @@ int token_sign(
 	der_add_unsigned(out, raw.bytes + key->order_bytes, key->order_bytes);
 	der_close(out, mark);
 	return 0;
+}
+
+struct agree {
+	struct token_key *key;
+	const uint8_t *point;
+	size_t count;
+	struct buf *out;
+};
+
+static CK_RV agree_work(struct token *token, void *context)
+{
+	struct agree *agree = context;
+	CK_FUNCTION_LIST *call = token->module->call;
+	CK_ECDH1_DERIVE_PARAMS params = { .kdf = CKD_NULL,
+		.ulPublicDataLen = agree->count,
+		.pPublicData = (CK_BYTE *)agree->point };
+	CK_MECHANISM mechanism = { CKM_ECDH1_DERIVE, &params, sizeof(params) };
+	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+	CK_KEY_TYPE type = CKK_GENERIC_SECRET;
+	CK_ULONG bytes = agree->key->order_bytes;
+	/* The secret is needed outside: the key derivation of RFC 5753 is no mechanism of PKCS#11.
+	 * It is of this one message, and lives in the session only. */
+	CK_ATTRIBUTE template[] = {
+		ATTRIBUTE(CKA_CLASS, class),
+		ATTRIBUTE(CKA_KEY_TYPE, type),
+		ATTRIBUTE(CKA_TOKEN, no),
+		ATTRIBUTE(CKA_SENSITIVE, no),
+		ATTRIBUTE(CKA_EXTRACTABLE, yes),
+		ATTRIBUTE(CKA_VALUE_LEN, bytes),
+	};
+	CK_OBJECT_HANDLE secret;
+	CK_RV rv = CKR_OK;
+
+	buf_reset(agree->out);
+	if (agree->key->generation != token->generation) {
+		rv = find_private(token, agree->key, agree->key->id_bytes == 0);
+	}
+	if (rv == CKR_OK) {
+		rv = call->C_DeriveKey(token->session, &mechanism, agree->key->handle, template,
+		        ARRAY_COUNT(template), &secret);
+	}
+	if (rv == CKR_OK) {
+		rv = token_attribute(token, secret, CKA_VALUE, agree->out);
+		call->C_DestroyObject(token->session, secret);
+	}
+	return rv;
+}
+
+int token_agree(
+        struct token_key *key, const uint8_t *point, size_t count, struct buf *out, struct err *err)
+{
+	AUTO_BUF struct buf secret = BUF(TOKEN_ATTRIBUTE_BYTES_MAX);
+	struct agree agree = { key, point, count, &secret };
+	int r;
+
+	if (key->type != TOKEN_KEY_EC_P256 && key->type != TOKEN_KEY_EC_P384) {
+		return err_set(err, TOKEN_NOT_OFFERED, "a key of type %s agrees on nothing",
+		        token_key_type_name(key->type));
+	}
+	r = token_do(key->token, agree_work, &agree, "agreeing on a key", err);
+	if (r == 0 && secret.count != key->order_bytes) {
+		r = err_set(err, -EIO, "the token made a secret of %zu bytes", secret.count);
+	}
+	if (r == 0) {
+		buf_add(out, secret.bytes, secret.count);
+	}
+	if (secret.bytes) {
+		mem_wipe(secret.bytes, secret.count);
+	}
+	return r;
 }

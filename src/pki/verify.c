@@ -248,6 +248,8 @@ static bool issuer_fits(enum cert_kind leaf, const struct cert *ca)
 		return cert_kind(ca) == CERT_DEVICE_CA;
 	case CERT_SERVICE:
 	case CERT_SERVER:
+	case CERT_PERSON:
+	case CERT_RECIPIENT:
 		return cert_kind(ca) == CERT_SERVICE_CA;
 	default:
 		return leaf == CERT_OCSP_RESPONDER;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -24,7 +25,7 @@ static void encode_request(
 	message->nlmsg_flags = NLM_F_REQUEST | flags;
 	message->nlmsg_seq = sequence;
 	general = mnl_nlmsg_put_extra_header(message, sizeof(*general));
-	*general = (struct nfgenmsg){ .nfgen_family = AF_INET, .version = NFNETLINK_V0 };
+	*general = (struct nfgenmsg){ .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0 };
 	if (mark != 0) {
 		mnl_attr_put_u32(message, CTA_MARK, htonl(mark));
 		mnl_attr_put_u32(message, CTA_MARK_MASK, htonl(UINT32_MAX));
@@ -46,14 +47,19 @@ void conntrack_list_encode(struct buf *out, uint32_t mark, uint32_t sequence)
 static int decode_protocol(const struct nlattr *nest, struct conntrack_tuple *tuple)
 {
 	struct attr_table table;
-	bool echo;
+	bool echo, echo6;
 
 	if (attr_nested(nest, &table) != 0 || !attr_has(&table, CTA_PROTO_NUM, 1)) {
 		return 1;
 	}
 	tuple->protocol = attr_u8(&table, CTA_PROTO_NUM);
 	echo = attr_has(&table, CTA_PROTO_ICMP_TYPE, 1);
-	if (echo) {
+	echo6 = attr_has(&table, CTA_PROTO_ICMPV6_TYPE, 1);
+	if (echo6) {
+		tuple->port = (uint16_t)(attr_u8(&table, CTA_PROTO_ICMPV6_TYPE) << 8 |
+		                         attr_u8(&table, CTA_PROTO_ICMPV6_CODE));
+		tuple->source_port = attr_u16(&table, CTA_PROTO_ICMPV6_ID);
+	} else if (echo) {
 		tuple->port = (uint16_t)(attr_u8(&table, CTA_PROTO_ICMP_TYPE) << 8 |
 		                         attr_u8(&table, CTA_PROTO_ICMP_CODE));
 		tuple->source_port = attr_u16(&table, CTA_PROTO_ICMP_ID);
@@ -64,7 +70,12 @@ static int decode_protocol(const struct nlattr *nest, struct conntrack_tuple *tu
 	return 0;
 }
 
-/* Outcome 1: malformed; outcome 2: not IPv4. */
+static struct ip take_ip(const struct attr_table *table, unsigned type, uint8_t family)
+{
+	return ip_make(family, mnl_attr_get_payload(table->attrs[type]));
+}
+
+/* Outcome 1: malformed; outcome 2: no IP addresses. */
 static int decode_tuple(const struct nlattr *nest, struct conntrack_tuple *tuple)
 {
 	struct attr_table table, ip;
@@ -73,11 +84,15 @@ static int decode_tuple(const struct nlattr *nest, struct conntrack_tuple *tuple
 	        attr_nested(table.attrs[CTA_TUPLE_IP], &ip) != 0) {
 		return 1;
 	}
-	if (!attr_has(&ip, CTA_IP_V4_SRC, 4) || !attr_has(&ip, CTA_IP_V4_DST, 4)) {
+	if (attr_has(&ip, CTA_IP_V4_SRC, 4) && attr_has(&ip, CTA_IP_V4_DST, 4)) {
+		tuple->source = take_ip(&ip, CTA_IP_V4_SRC, IP_V4);
+		tuple->destination = take_ip(&ip, CTA_IP_V4_DST, IP_V4);
+	} else if (attr_has(&ip, CTA_IP_V6_SRC, 16) && attr_has(&ip, CTA_IP_V6_DST, 16)) {
+		tuple->source = take_ip(&ip, CTA_IP_V6_SRC, IP_V6);
+		tuple->destination = take_ip(&ip, CTA_IP_V6_DST, IP_V6);
+	} else {
 		return 2;
 	}
-	tuple->source.s_addr = attr_raw32(&ip, CTA_IP_V4_SRC);
-	tuple->destination.s_addr = attr_raw32(&ip, CTA_IP_V4_DST);
 	return table.attrs[CTA_TUPLE_PROTO] ? decode_protocol(table.attrs[CTA_TUPLE_PROTO], tuple)
 	                                    : 1;
 }

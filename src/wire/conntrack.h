@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "wire/ip.h"
 
 enum conntrack_kind {
 	CONNTRACK_NEW,
@@ -20,11 +21,11 @@ enum conntrack_kind {
 	CONNTRACK_DESTROY,
 	CONNTRACK_ACK,   /* .error: 0 or a negative errno */
 	CONNTRACK_DONE,  /* the end of a list */
-	CONNTRACK_OTHER, /* not IPv4, or not conntrack */
+	CONNTRACK_OTHER, /* not an IP flow, or not conntrack */
 };
 
 struct conntrack_tuple {
-	struct in_addr source, destination; /* network order */
+	struct ip source, destination;
 	uint8_t protocol;
 	uint16_t source_port; /* host order; for ICMP the echo id */
 	uint16_t port;        /* host order; for ICMP type << 8 | code */
@@ -45,7 +46,7 @@ struct conntrack_flow {
 /* Deletes every flow with `mark`, which must not be 0: without a mark the kernel would delete all.
  */
 void conntrack_cut_encode(struct buf *out, uint32_t mark, uint32_t sequence);
-/* Asks for all IPv4 flows with `mark`; 0 for all flows. */
+/* Asks for all flows with `mark`; 0 for all flows. */
 void conntrack_list_encode(struct buf *out, uint32_t mark, uint32_t sequence);
 
 /* One message at a time from the front of `bytes` (4-byte aligned). Outcome 1: nothing more;

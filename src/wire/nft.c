@@ -12,17 +12,21 @@
 
 #include "wire/attr.h"
 
-#define MESSAGE_ROOM 256 /* the longest message we encode is 160 bytes */
-#define LEASE_KEY_BYTES 16
-#define PAIR_KEY_BYTES 4
+#define MESSAGE_ROOM 256 /* the longest message we encode is 192 bytes */
 
-/* A concatenation: each field padded to four bytes, network order. */
-struct lease_key {
-	struct in_addr source, destination;
+/* A concatenation: each field padded to four bytes, network order: two addresses, then these. */
+struct key_tail {
 	uint8_t protocol, padding[3];
 	uint16_t port, more_padding;
 };
-_Static_assert(sizeof(struct lease_key) == LEASE_KEY_BYTES, "fields are 4 bytes each");
+_Static_assert(sizeof(struct key_tail) == 8, "fields are 4 bytes each");
+_Static_assert(NFT_KEY_BYTES_MAX == 2 * 16 + sizeof(struct key_tail), "of two IPv6 addresses");
+
+struct key {
+	uint8_t family; /* of nf_tables */
+	uint8_t bytes[NFT_KEY_BYTES_MAX];
+	size_t count;
+};
 
 static struct nlmsghdr *start_message(struct buf *out, uint16_t type, uint16_t flags,
         uint32_t sequence, uint8_t family, uint16_t resource)
@@ -69,15 +73,16 @@ static void put_data(struct nlmsghdr *message, uint16_t type, const void *bytes,
 
 struct change {
 	const char *map;
-	const void *key;
-	size_t key_bytes;
-	const uint32_t *data; /* NULL when an element is deleted */
+	const struct key *key;
+	bool remove;
+	const void *data; /* of a map, when an element is added */
+	size_t data_bytes;
 	uint64_t timeout_msec;
 };
 
 static void put_change(struct nft_batch *batch, const struct change *change)
 {
-	uint16_t type = change->data ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM;
+	uint16_t type = change->remove ? NFT_MSG_DELSETELEM : NFT_MSG_NEWSETELEM;
 	struct nlattr *list, *element;
 	struct nlmsghdr *message;
 
@@ -85,14 +90,15 @@ static void put_change(struct nft_batch *batch, const struct change *change)
 	batch->last = batch->out.count;
 	/* Without NLM_F_EXCL: an element that is there already is not a failed batch. */
 	message = start_message(&batch->out, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
-	        change->data ? NLM_F_CREATE : 0, batch->sequence++, NFPROTO_IPV4, 0);
+	        change->remove ? 0 : NLM_F_CREATE, batch->sequence++,
+	        batch->bridge ? NFPROTO_BRIDGE : change->key->family, 0);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, batch->table);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, change->map);
 	list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
 	element = mnl_attr_nest_start(message, NFTA_LIST_ELEM);
-	put_data(message, NFTA_SET_ELEM_KEY, change->key, change->key_bytes);
+	put_data(message, NFTA_SET_ELEM_KEY, change->key->bytes, change->key->count);
 	if (change->data) {
-		put_data(message, NFTA_SET_ELEM_DATA, change->data, sizeof(*change->data));
+		put_data(message, NFTA_SET_ELEM_DATA, change->data, change->data_bytes);
 	}
 	if (change->timeout_msec > 0) {
 		mnl_attr_put_u64(message, NFTA_SET_ELEM_TIMEOUT, htobe64(change->timeout_msec));
@@ -102,13 +108,32 @@ static void put_change(struct nft_batch *batch, const struct change *change)
 	end_message(&batch->out, message);
 }
 
-static struct lease_key lease_key(const struct nft_lease *lease)
+static uint8_t table_family(enum ip_family family)
 {
-	assert_always(lease->mark != 0 && lease->port != 0);
-	return (struct lease_key){ .source = lease->source,
-		.destination = lease->destination,
-		.protocol = lease->protocol,
-		.port = htons(lease->port) };
+	return family == IP_V6 ? NFPROTO_IPV6 : NFPROTO_IPV4;
+}
+
+static struct key address_key(struct ip ip)
+{
+	struct key key = { .family = table_family(ip.family), .count = ip_bytes(ip) };
+
+	assert_always(key.count > 0);
+	memcpy(key.bytes, ip.bytes, key.count);
+	return key;
+}
+
+static struct key lease_key(const struct nft_lease *lease)
+{
+	struct key key = address_key(lease->source);
+	struct key_tail tail = { .protocol = lease->protocol, .port = htons(lease->port) };
+
+	assert_always(lease->mark != 0 && lease->port != 0 &&
+	              lease->source.family == lease->destination.family);
+	memcpy(key.bytes + key.count, lease->destination.bytes, key.count);
+	key.count *= 2;
+	memcpy(key.bytes + key.count, &tail, sizeof(tail));
+	key.count += sizeof(tail);
+	return key;
 }
 
 static void count_change(struct nft_batch *batch)
@@ -119,13 +144,13 @@ static void count_change(struct nft_batch *batch)
 void nft_lease_set(struct nft_batch *batch, const char *map, const struct nft_lease *lease,
         uint64_t timeout_msec)
 {
-	struct lease_key key = lease_key(lease);
+	struct key key = lease_key(lease);
 	struct change add = { .map = map,
 		.key = &key,
-		.key_bytes = sizeof(key),
 		.data = &lease->mark,
+		.data_bytes = sizeof(lease->mark),
 		.timeout_msec = timeout_msec };
-	struct change delete = { .map = map, .key = &key, .key_bytes = sizeof(key) };
+	struct change delete = { .map = map, .key = &key, .remove = true };
 
 	assert_always(timeout_msec > 0);
 	count_change(batch);
@@ -136,43 +161,47 @@ void nft_lease_set(struct nft_batch *batch, const char *map, const struct nft_le
 
 void nft_lease_remove(struct nft_batch *batch, const char *map, const struct nft_lease *lease)
 {
-	struct lease_key key = lease_key(lease);
+	struct key key = lease_key(lease);
 	/* If it is not there, this one lives until the end of the batch, which is never. */
 	struct change add = { .map = map,
 		.key = &key,
-		.key_bytes = sizeof(key),
 		.data = &lease->mark,
+		.data_bytes = sizeof(lease->mark),
 		.timeout_msec = 1000 };
 
 	count_change(batch);
 	put_change(batch, &add);
-	add.data = NULL;
-	add.timeout_msec = 0;
-	put_change(batch, &add);
+	put_change(batch, &(struct change){ .map = map, .key = &key, .remove = true });
 }
 
 void nft_lease_delete(struct nft_batch *batch, const char *map, const struct nft_lease *lease)
 {
-	struct lease_key key = lease_key(lease);
+	struct key key = lease_key(lease);
 
 	count_change(batch);
-	put_change(batch, &(struct change){ .map = map, .key = &key, .key_bytes = sizeof(key) });
+	put_change(batch, &(struct change){ .map = map, .key = &key, .remove = true });
 }
 
 void nft_pair_add(struct nft_batch *batch, const char *map, struct nft_pair pair)
 {
+	struct key key = address_key(pair.from);
+
+	bool map_element = pair.to.family != IP_NONE;
+
+	assert_always(!map_element || pair.from.family == pair.to.family);
 	count_change(batch);
 	put_change(batch, &(struct change){ .map = map,
-	                          .key = &pair.from,
-	                          .key_bytes = PAIR_KEY_BYTES,
-	                          .data = &pair.to.s_addr });
+	                          .key = &key,
+	                          .data = map_element ? pair.to.bytes : NULL,
+	                          .data_bytes = ip_bytes(pair.to) });
 }
 
 void nft_pair_delete(struct nft_batch *batch, const char *map, struct nft_pair pair)
 {
+	struct key key = address_key(pair.from);
+
 	count_change(batch);
-	put_change(batch,
-	        &(struct change){ .map = map, .key = &pair.from, .key_bytes = PAIR_KEY_BYTES });
+	put_change(batch, &(struct change){ .map = map, .key = &key, .remove = true });
 }
 
 void nft_batch_end(struct nft_batch *batch)
@@ -193,11 +222,12 @@ void nft_batch_clear(struct nft_batch *batch)
 	buf_clear(&batch->out);
 }
 
-void nft_list_encode(struct buf *out, const char *table, const char *map, uint32_t sequence)
+void nft_list_encode(struct buf *out, enum ip_family family, const char *table, const char *map,
+        uint32_t sequence)
 {
 	struct nlmsghdr *message =
 	        start_message(out, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM, NLM_F_DUMP,
-	                sequence, NFPROTO_IPV4, 0);
+	                sequence, table_family(family), 0);
 
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, map);
@@ -240,7 +270,8 @@ static int decode_nftables(const struct nlmsghdr *message, struct nft_message *r
 	}
 	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
 		if (kinds[i].type == type && (general->nfgen_family == NFPROTO_IPV4 ||
-		                                     general->nfgen_family == NFPROTO_IPV6)) {
+		                                     general->nfgen_family == NFPROTO_IPV6 ||
+		                                     general->nfgen_family == NFPROTO_BRIDGE)) {
 			ret->kind = kinds[i].kind;
 			attr_text(&table, kinds[i].table_attr, ret->table, sizeof(ret->table));
 		}
@@ -333,8 +364,15 @@ static int decode_element(const struct attr_table *table, struct nft_element *el
 		if (attr_nested(table->attrs[NFTA_SET_ELEM_DATA], &data) != 0) {
 			return 2;
 		}
-		element->has_data = attr_has(&data, NFTA_DATA_VALUE, sizeof(element->data));
-		element->data = attr_raw32(&data, NFTA_DATA_VALUE);
+		if (data.attrs[NFTA_DATA_VALUE]) {
+			const struct nlattr *value = data.attrs[NFTA_DATA_VALUE];
+
+			element->data_bytes = mnl_attr_get_payload_len(value);
+			if (element->data_bytes > sizeof(element->data)) {
+				return 2;
+			}
+			memcpy(element->data, mnl_attr_get_payload(value), element->data_bytes);
+		}
 	}
 	element->timeout_msec = attr_u64(table, NFTA_SET_ELEM_TIMEOUT);
 	element->left_msec = attr_u64(table, NFTA_SET_ELEM_EXPIRATION);
@@ -361,26 +399,34 @@ int nft_element_next(struct nft_message *message, struct nft_element *ret)
 
 int nft_element_lease(const struct nft_element *element, struct nft_lease *ret)
 {
-	struct lease_key key;
+	size_t each = element->key_bytes == 40 ? 16 : 4;
+	uint8_t family = each == 16 ? IP_V6 : IP_V4;
+	struct key_tail tail;
 
-	if (element->key_bytes != sizeof(key) || !element->has_data) {
+	if (element->key_bytes != 2 * each + sizeof(tail) ||
+	        element->data_bytes != sizeof(ret->mark)) {
 		return 1;
 	}
-	memcpy(&key, element->key, sizeof(key));
-	*ret = (struct nft_lease){ .source = key.source,
-		.destination = key.destination,
-		.protocol = key.protocol,
-		.port = ntohs(key.port),
-		.mark = element->data };
+	memcpy(&tail, element->key + 2 * each, sizeof(tail));
+	*ret = (struct nft_lease){ .source = ip_make(family, element->key),
+		.destination = ip_make(family, element->key + each),
+		.protocol = tail.protocol,
+		.port = ntohs(tail.port) };
+	memcpy(&ret->mark, element->data, sizeof(ret->mark));
 	return 0;
 }
 
 int nft_element_pair(const struct nft_element *element, struct nft_pair *ret)
 {
-	if (element->key_bytes != PAIR_KEY_BYTES || !element->has_data) {
+	uint8_t family = element->key_bytes == 16 ? IP_V6 : IP_V4;
+
+	if ((element->key_bytes != 4 && element->key_bytes != 16) ||
+	        (element->data_bytes > 0 && element->data_bytes != element->key_bytes)) {
 		return 1;
 	}
-	memcpy(&ret->from.s_addr, element->key, PAIR_KEY_BYTES);
-	ret->to.s_addr = element->data;
+	*ret = (struct nft_pair){ .from = ip_make(family, element->key) };
+	if (element->data_bytes > 0) {
+		ret->to = ip_make(family, element->data);
+	}
 	return 0;
 }

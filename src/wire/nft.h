@@ -7,6 +7,9 @@
  * host's real address and the destination the remote service address; at the responder's gateway
  * both are service addresses (before DNAT).
  *
+ * IPv4 and IPv6 have a table each, of the same name; the addresses of a lease or pair (both of one
+ * family) say which of them is meant.
+ *
  * A batch is all or nothing. A failed one costs 5 to 30 ms in the kernel (it waits for RCU), so the
  * functions here encode such that expected states (already there, not there) do not fail.
  */
@@ -18,23 +21,27 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "wire/ip.h"
 
 #define NFT_NAME_BYTES_MAX 31 /* our own table and map names */
 #define NFT_BATCH_BYTES_MAX (128 << 10)
-#define NFT_BATCH_CHANGES_MAX 200 /* elements a batch; three messages of about 150 bytes each */
+#define NFT_BATCH_CHANGES_MAX 200 /* elements a batch; three messages of at most 192 bytes each */
+#define NFT_KEY_BYTES_MAX 40      /* two IPv6 addresses, protocol, port */
 
-#define NFT_PORT_ICMP_ECHO 2048 /* "port" of an ICMP echo: type 8 << 8 | code 0 */
+/* "port" of an echo: type << 8 | code */
+#define NFT_PORT_ICMP_ECHO (8 << 8)
+#define NFT_PORT_ICMP6_ECHO (128 << 8)
 
 struct nft_lease {
-	struct in_addr source, destination; /* network order */
-	uint8_t protocol;                   /* IPPROTO_TCP, _UDP or _ICMP */
-	uint16_t port; /* destination port, host order; or NFT_PORT_ICMP_ECHO */
-	uint32_t mark; /* number of the connection; never 0 */
+	struct ip source, destination;
+	uint8_t protocol; /* IPPROTO_TCP, _UDP, _ICMP or _ICMPV6 */
+	uint16_t port;    /* destination port, host order; or NFT_PORT_ICMP_ECHO, _ICMP6_ECHO */
+	uint32_t mark;    /* number of the connection; never 0 */
 };
 
-/* An element of an address to address map. */
+/* An element of an address to address map or, with `to` none, of a set of addresses. */
 struct nft_pair {
-	struct in_addr from, to;
+	struct ip from, to;
 };
 
 struct nft_batch {
@@ -43,6 +50,7 @@ struct nft_batch {
 	uint32_t first_sequence; /* of the begin message: faults of the batch itself name it */
 	uint32_t sequence;
 	size_t last; /* offset of the newest change */
+	bool bridge; /* set by the caller: the table of this name that filters on bridges */
 	unsigned changes;
 };
 
@@ -64,8 +72,10 @@ void nft_pair_delete(struct nft_batch *batch, const char *map, struct nft_pair p
 void nft_batch_end(struct nft_batch *batch);
 void nft_batch_clear(struct nft_batch *batch);
 
-/* A request for all elements of a map. The reply is many messages, then NFT_DONE. */
-void nft_list_encode(struct buf *out, const char *table, const char *map, uint32_t sequence);
+/* A request for all elements of a map or set of one family's table. The reply is many messages,
+ * then NFT_DONE. */
+void nft_list_encode(struct buf *out, enum ip_family family, const char *table, const char *map,
+        uint32_t sequence);
 
 enum nft_kind {
 	NFT_OTHER,         /* nothing of ours */
@@ -95,10 +105,10 @@ struct nft_message {
 int nft_message_next(const uint8_t **bytes, size_t *count, struct nft_message *ret) must_use;
 
 struct nft_element {
-	uint8_t key[16];
+	uint8_t key[NFT_KEY_BYTES_MAX];
 	size_t key_bytes;
-	uint32_t data; /* as stored: a mark is in host order, an address in network order */
-	bool has_data;
+	uint8_t data[16];  /* as stored: a mark is in host order, an address in network order */
+	size_t data_bytes; /* 0: has none */
 	uint64_t timeout_msec, left_msec; /* 0: has none */
 	uint64_t packets, bytes;
 };

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
@@ -19,8 +20,19 @@ static struct nft_lease some_lease(void)
 {
 	struct nft_lease lease = ct;
 
-	inet_pton(AF_INET, "192.168.1.10", &lease.source);
-	inet_pton(AF_INET, "100.64.2.10", &lease.destination);
+	lease.source = ip_make(IP_V4, (const uint8_t[]){ 192, 168, 1, 10 });
+	lease.destination = ip_make(IP_V4, (const uint8_t[]){ 100, 64, 2, 10 });
+	return lease;
+}
+
+static struct nft_lease some_lease6(void)
+{
+	static const uint8_t host[16] = { 0xfd, 1, [15] = 0x10 },
+	                     service[16] = { 0xfd, 2, [15] = 2 };
+	struct nft_lease lease = ct;
+
+	lease.source = ip_make(IP_V6, host);
+	lease.destination = ip_make(IP_V6, service);
 	return lease;
 }
 
@@ -54,9 +66,8 @@ TEST(renewal_is_add_delete_add_in_one_batch)
 	CHECK_TEXT(messages[3].set, "lease");
 	CHECK(nft_element_next(&messages[3], &element) == 0);
 	CHECK(element.timeout_msec == 60000 && nft_element_lease(&element, &read) == 0);
-	CHECK(read.source.s_addr == lease.source.s_addr && read.port == 104 && read.mark == 18 &&
-	        read.destination.s_addr == lease.destination.s_addr &&
-	        read.protocol == IPPROTO_TCP);
+	CHECK(ip_equal(read.source, lease.source) && read.port == 104 && read.mark == 18 &&
+	        ip_equal(read.destination, lease.destination) && read.protocol == IPPROTO_TCP);
 	CHECK(nft_element_next(&messages[3], &element) == 1);
 	nft_batch_clear(&batch);
 }
@@ -75,7 +86,50 @@ TEST(key_is_padded_to_four_bytes_a_field)
 	nft_batch_end(&batch);
 	CHECK(read_batch(&batch, messages, 8) == 3);
 	CHECK(nft_element_next(&messages[1], &element) == 0);
-	CHECK(element.key_bytes == 16 && memcmp(element.key, want, 16) == 0 && !element.has_data);
+	CHECK(element.key_bytes == 16 && memcmp(element.key, want, 16) == 0 &&
+	        element.data_bytes == 0);
+	nft_batch_clear(&batch);
+}
+
+TEST(a_lease_of_ipv6_has_a_wider_key_in_its_own_table)
+{
+	struct nft_lease lease = some_lease6(), read;
+	struct nft_message messages[8];
+	struct nft_element element;
+	struct nft_batch batch;
+	const struct nfgenmsg *general;
+
+	nft_batch_start(&batch, "sekisho", 1);
+	nft_lease_set(&batch, "lease", &lease, 5000);
+	nft_batch_end(&batch);
+	CHECK(read_batch(&batch, messages, 8) == 5);
+	general = mnl_nlmsg_get_payload((const void *)(batch.out.bytes + batch.last));
+	CHECK(general->nfgen_family == NFPROTO_IPV6);
+	CHECK(nft_element_next(&messages[3], &element) == 0 && element.key_bytes == 40);
+	CHECK(nft_element_lease(&element, &read) == 0 && read.port == 104 && read.mark == 18);
+	CHECK(ip_equal(read.source, lease.source) && ip_equal(read.destination, lease.destination));
+	nft_batch_clear(&batch);
+}
+
+TEST(a_pair_and_a_member_of_a_set)
+{
+	struct nft_lease lease = some_lease6(), four = some_lease();
+	struct nft_pair pair = { lease.destination, lease.source }, read;
+	struct nft_message messages[8];
+	struct nft_element element;
+	struct nft_batch batch;
+
+	nft_batch_start(&batch, "sekisho", 1);
+	nft_pair_add(&batch, "svc2real", pair);
+	nft_pair_add(&batch, "away", (struct nft_pair){ .from = four.source });
+	nft_batch_end(&batch);
+	CHECK(read_batch(&batch, messages, 8) == 4);
+	CHECK(nft_element_next(&messages[1], &element) == 0);
+	CHECK(nft_element_pair(&element, &read) == 0 && nft_element_lease(&element, &lease) == 1);
+	CHECK(ip_equal(read.from, pair.from) && ip_equal(read.to, pair.to));
+	CHECK(nft_element_next(&messages[2], &element) == 0);
+	CHECK(nft_element_pair(&element, &read) == 0);
+	CHECK(ip_equal(read.from, four.source) && read.to.family == IP_NONE);
 	nft_batch_clear(&batch);
 }
 
@@ -234,8 +288,8 @@ TEST(flow_end_tells_mark_volume_and_times)
 	CHECK(conntrack_next(&at, &left, &flow) == 0 && flow.kind == CONNTRACK_DESTROY);
 	CHECK(flow.mark == 18 && flow.bytes_in == 5000000000 && flow.bytes_out == 0);
 	CHECK(flow.original.port == NFT_PORT_ICMP_ECHO && flow.original.source_port == 7);
-	CHECK(flow.original.source.s_addr == some_lease().source.s_addr);
-	CHECK(flow.reply.source.s_addr == some_lease().destination.s_addr);
+	CHECK(ip_equal(flow.original.source, some_lease().source));
+	CHECK(ip_equal(flow.reply.source, some_lease().destination));
 	CHECK(flow.start_usec == 1795177248823558 && flow.stop_usec == 0);
 	CHECK(conntrack_next(&at, &left, &flow) == 1);
 }
