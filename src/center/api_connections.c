@@ -1,34 +1,75 @@
 /* Connections as operators see them, and what they share with gateways. A site's token sees and
  * ends what has one end at its site; another's connection does not exist for it (A20). */
+#include <stdio.h>
 #include <string.h>
 
 #include "center/api_connections.h"
 #include "center/ledger.h"
 #include "center/live.h"
+#include "center/persons.h"
 #include "center/routes.h"
+#include "center/sessions.h"
 
 struct asking {
 	char from[HOST_REF_BYTES_MAX + 1], to[HOST_REF_BYTES_MAX + 1];
 	char class[NAME_BYTES_MAX + 1], protocol[16];
 	uint64_t port, duration_sec;
 	char person[PERSON_BYTES_MAX + 1];
+	char work_order[ID_BYTES_MAX + 1];
+	bool emergency;
+	char code[16], terminal[ADDRESS_TEXT_BYTES_MAX]; /* through a gateway only */
 };
 
-static const struct json_field asking_fields[] = {
-	{ "from", FIELD_TEXT, offsetof(struct asking, from), true, 1, HOST_REF_BYTES_MAX, NULL,
-	        NULL, false },
-	{ "to", FIELD_TEXT, offsetof(struct asking, to), true, 1, HOST_REF_BYTES_MAX, NULL, NULL,
-	        false },
-	{ "class", FIELD_NAME, offsetof(struct asking, class), true, 0, 0, NULL, NULL, false },
-	{ "protocol", FIELD_TEXT, offsetof(struct asking, protocol), true, 1, 15, NULL, NULL,
-	        false },
-	{ "port", FIELD_COUNT, offsetof(struct asking, port), false, 0, 65535, NULL, NULL, false },
-	{ "duration_sec", FIELD_COUNT, offsetof(struct asking, duration_sec), false, 0,
-	        GRANT_SEC_MAX, NULL, NULL, false },
-	{ "person", FIELD_TEXT, offsetof(struct asking, person), true, 1, PERSON_BYTES_MAX, NULL,
-	        NULL, false },
-	{ 0 },
-};
+#define ASKING_FIELDS                                                                              \
+	{ JSON_FIELD("from", FIELD_TEXT, struct asking, from), .required = true, .min = 1,         \
+		.max = HOST_REF_BYTES_MAX },                                                       \
+	        { JSON_FIELD("to", FIELD_TEXT, struct asking, to), .required = true, .min = 1,     \
+		        .max = HOST_REF_BYTES_MAX },                                               \
+	        { JSON_FIELD("class", FIELD_NAME, struct asking, class), .required = true },       \
+	        { JSON_FIELD("protocol", FIELD_TEXT, struct asking, protocol), .required = true,   \
+		        .min = 1, .max = 15 },                                                     \
+	        { JSON_FIELD("port", FIELD_COUNT, struct asking, port), .max = 65535 },            \
+	        { JSON_FIELD("duration_sec", FIELD_COUNT, struct asking, duration_sec),            \
+		        .max = GRANT_SEC_MAX },                                                    \
+	        { JSON_FIELD("person", FIELD_TEXT, struct asking, person),                         \
+		        .max = PERSON_BYTES_MAX },                                                 \
+	        { JSON_FIELD("work_order", FIELD_TEXT, struct asking, work_order),                 \
+		        .max = ID_BYTES_MAX },                                                     \
+	{                                                                                          \
+		JSON_FIELD("emergency", FIELD_BOOL, struct asking, emergency)                      \
+	}
+
+static const struct json_field asking_fields[] = { ASKING_FIELDS, { 0 } };
+
+static const struct json_field device_asking_fields[] = { ASKING_FIELDS,
+	{ JSON_FIELD("code", FIELD_TEXT, struct asking, code), .max = 15 },
+	{ JSON_FIELD("terminal", FIELD_TEXT, struct asking, terminal),
+	        .max = ADDRESS_TEXT_BYTES_MAX - 1 },
+	{ 0 } };
+
+/* Who asks, where from, and how far that is proved. */
+static int fill_person(const struct exchange *exchange, const struct asking *asking,
+        struct connection_request *request, struct err *err)
+{
+	struct address terminal;
+
+	if (*asking->terminal && address_parse(asking->terminal, &terminal) != 0) {
+		return err_set(err, 1, "terminal: must be an address");
+	}
+	snprintf(request->terminal, sizeof(request->terminal), "%s",
+	        exchange->gateway ? asking->terminal : exchange->request->peer_address);
+	memcpy(request->policy.person, asking->person, sizeof(request->policy.person));
+	if (exchange->person && !*asking->person) {
+		memcpy(request->policy.person, exchange->person->name,
+		        sizeof(exchange->person->name));
+	}
+	exchange->center->factor =
+	        exchange->session && text_equal(request->policy.person, exchange->person->name)
+	                ? FACTOR_TWO
+	        : *request->policy.person ? FACTOR_ONE
+	                                  : FACTOR_NONE;
+	return 0;
+}
 
 static int fill_request(const struct asking *asking, const char *own_site,
         struct connection_request *request, struct err *err)
@@ -53,7 +94,27 @@ static int fill_request(const struct asking *asking, const char *own_site,
 	}
 	request->policy.port = (uint16_t)asking->port;
 	request->policy.duration_sec = (int64_t)asking->duration_sec;
-	memcpy(request->person, asking->person, sizeof(request->person));
+	if (*asking->work_order && !id_valid(asking->work_order)) {
+		return err_set(err, 1, "work_order: is not an id");
+	}
+	memcpy(request->policy.work_order, asking->work_order, sizeof(request->policy.work_order));
+	request->policy.emergency = asking->emergency;
+	return 0;
+}
+
+/* A host behind a gateway sends the person's code with the request. Outcome 1: answered. */
+static int take_code(struct exchange *exchange, const struct asking *asking)
+{
+	struct err err = { 0 };
+
+	if (!*asking->code) {
+		return 0;
+	}
+	if (session_code_take(exchange->center, asking->person, asking->code, &err) != 0) {
+		answer_problem(exchange, 403, "person %s: %s", asking->person, err.text);
+		return 1;
+	}
+	exchange->center->factor = FACTOR_TWO;
 	return 0;
 }
 
@@ -63,14 +124,16 @@ int connection_request_read(
 	struct asking asking = { 0 };
 	struct err err = { 0 };
 
-	if (exchange_body(exchange, asking_fields, &asking) != 0) {
+	if (exchange_body(exchange, exchange->gateway ? device_asking_fields : asking_fields,
+	            &asking) != 0) {
 		return 1;
 	}
-	if (fill_request(&asking, own_site, request, &err) != 0) {
+	if (fill_request(&asking, own_site, request, &err) != 0 ||
+	        fill_person(exchange, &asking, request, &err) != 0) {
 		answer_problem(exchange, 400, "%s", err.text);
 		return 1;
 	}
-	return 0;
+	return take_code(exchange, &asking);
 }
 
 void connection_request_serve(struct exchange *exchange, const struct connection_request *request)
@@ -160,6 +223,10 @@ void connections_post(struct exchange *exchange)
 		answer_problem(exchange, 403, "from, to: neither is a host of this token's site");
 		return;
 	}
+	if (exchange->person && !text_equal(exchange->person->name, request.policy.person)) {
+		answer_problem(exchange, 403, "person: a person asks in the own name only");
+		return;
+	}
 	connection_request_serve(exchange, &request);
 }
 
@@ -216,7 +283,12 @@ void connections_list(struct exchange *exchange)
 	if (list_begin(exchange, &list) != 0) {
 		return;
 	}
-	if (site || roles_any(&exchange->roles, ROLE_PROVIDER | ROLE_AUDITOR)) {
+	if (exchange->person && !roles_any(&exchange->roles, ROLE_PROVIDER | ROLE_AUDITOR)) {
+		core_must(store_connection_list_organization(exchange->center->store,
+		                  exchange->person->organization, list.after, list.limit, add_row,
+		                  &list),
+		        "list connections");
+	} else if (site || roles_any(&exchange->roles, ROLE_PROVIDER | ROLE_AUDITOR)) {
 		core_must(store_connection_list(exchange->center->store, site, list.after,
 		                  list.limit, add_row, &list),
 		        "list connections");

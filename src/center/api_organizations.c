@@ -12,6 +12,7 @@ struct new_organization {
 	char name[NAME_BYTES_MAX + 1];
 	char kind[STORE_WORD_BYTES_MAX + 1];
 	char title[STORE_TEXT_BYTES_MAX + 1];
+	char subcontractor_of[NAME_BYTES_MAX + 1];
 };
 
 static const struct json_field organization_fields[] = {
@@ -21,8 +22,27 @@ static const struct json_field organization_fields[] = {
 	        STORE_WORD_BYTES_MAX, NULL, NULL, false },
 	{ "title", FIELD_TEXT, offsetof(struct new_organization, title), false, 0,
 	        STORE_TEXT_BYTES_MAX, NULL, NULL, false },
+	{ JSON_FIELD("subcontractor_of", FIELD_NAME, struct new_organization, subcontractor_of) },
 	{ 0 },
 };
+
+/* A principal has to be there before its subcontractor. Outcome 1: answered. */
+static int check_principal(struct exchange *exchange, const struct new_organization *wanted)
+{
+	struct store_organization principal = { 0 };
+	int r;
+
+	if (!*wanted->subcontractor_of) {
+		return 0;
+	}
+	r = store_organization_get(exchange->center->store, wanted->subcontractor_of, &principal);
+	core_must(r < 0 ? r : 0, "look for an organization");
+	if (r != 0) {
+		answer_problem(exchange, 400, "subcontractor_of: there is no organization \"%s\"",
+		        wanted->subcontractor_of);
+	}
+	return r;
+}
 
 void organizations_post(struct exchange *exchange)
 {
@@ -48,11 +68,16 @@ void organizations_post(struct exchange *exchange)
 		        wanted.name);
 		return;
 	}
+	if (check_principal(exchange, &wanted) != 0) {
+		return;
+	}
 	memcpy(row.name, wanted.name, sizeof(row.name));
 	memcpy(row.kind, wanted.kind, sizeof(row.kind));
 	memcpy(row.title, wanted.title, sizeof(row.title));
+	memcpy(row.subcontractor_of, wanted.subcontractor_of, sizeof(row.subcontractor_of));
 	record = ledger_record(center, "organization.added", row.name);
 	record_text(record, "kind", row.kind);
+	record_text(record, "subcontractor_of", row.subcontractor_of);
 	record_text(record, "title", row.title);
 	ledger_begin(center);
 	core_must(store_organization_put(center->store, &row), "keep an organization");
@@ -64,7 +89,8 @@ static int add_organization(void *context, const void *data)
 	const struct store_organization *row = data;
 
 	list_add(context, row->name,
-	        json_pack("{ss ss ss}", "name", row->name, "kind", row->kind, "title", row->title));
+	        json_pack("{ss ss ss ss}", "name", row->name, "kind", row->kind, "title",
+	                row->title, "subcontractor_of", row->subcontractor_of));
 	return 0;
 }
 
@@ -127,6 +153,7 @@ void sites_post(struct exchange *exchange)
 	struct center *center = exchange->center;
 	struct new_site wanted = { 0 };
 	struct store_site row = { .created_usec = clock_wall_usec() };
+	struct site_entry *site;
 	struct record *record;
 	struct hash hash;
 
@@ -143,7 +170,8 @@ void sites_post(struct exchange *exchange)
 		record_bytes(record, "owner", hash.bytes, HASH_BYTES);
 		ledger_begin(center);
 		core_must(store_site_put(center->store, &row), "keep a site");
-		registry_take_site(center, row.name);
+		site = registry_take_site(center, row.name);
+		memcpy(site->organization, row.organization, sizeof(site->organization));
 		answer_leaf(exchange, 201, ledger_append(center, record), NULL);
 	}
 	json_fields_clear(site_fields, &wanted);
@@ -170,17 +198,19 @@ static int add_site(void *context, const void *data)
 	        json_integer(site && site->policy ? (json_int_t)site_policy_version(site->policy)
 	                                          : (json_int_t)0));
 	list_add(list, row->name, item);
-	return 0;
+	return json_array_size(list->items) >= list->limit ? 1 : 0;
 }
 
 void sites_list(struct exchange *exchange)
 {
 	struct list list;
+	int r;
 
 	if (list_begin(exchange, &list) == 0) {
-		core_must(store_site_list(
-		                  exchange->center->store, list.after, list.limit, add_site, &list),
-		        "list sites");
+		/* Rows of others are left out: the list ends when the page is full. */
+		r = store_site_list(
+		        exchange->center->store, list.after, INT64_MAX, add_site, &list);
+		core_must(r < 0 ? r : 0, "list sites");
 		list_end(&list);
 	}
 }

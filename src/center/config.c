@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "wire/mail.h"
 
 #define AT(field) offsetof(struct center_config, field)
 #define DAYS(n) ((uint64_t)(n)*24 * 3600)
@@ -59,6 +60,22 @@ const struct config_key center_config_keys[] = {
 	{ "certificates", "crl-url", CONFIG_TEXT, AT(crl_url), NULL, false, 0, 0, "Address of the revocation list in certificates, http://…/crl/service.crl." },
 	{ "certificates", "ocsp-url", CONFIG_TEXT, AT(ocsp_url), NULL, false, 0, 0, "Address of the OCSP responder in certificates, http://…/ocsp." },
 	{ "certificates", "approval", CONFIG_BOOL, AT(approve_enrolments), "yes", false, 0, 0, "Whether a person has to approve a first enrolment." },
+
+	{ "agreements", "acknowledge", CONFIG_DURATION, AT(acknowledge_sec), "14d", false, 1, DAYS(366), "How long an organization may connect to a site whose newer policy it has not acknowledged." },
+
+	{ "work-orders", "report-due", CONFIG_DURATION, AT(report_due_sec), "24h", false, 1, DAYS(31), "How long after its end a work order must be reported." },
+	{ "work-orders", "review-due", CONFIG_DURATION, AT(review_due_sec), "24h", false, 1, DAYS(31), "How long after its begin an emergency must be reviewed, where the site's rule says nothing." },
+	{ "work-orders", "remind", CONFIG_DURATION, AT(remind_sec), "1h", false, 1, DAYS(31), "How often what is overdue is asked for at first: 24 times." },
+	{ "work-orders", "remind-later", CONFIG_DURATION, AT(remind_later_sec), "1d", false, 1, DAYS(31), "How often after that." },
+
+	{ "mail", "server", CONFIG_TEXT, AT(mail_server), NULL, false, 0, 0, "Mail server, HOST:PORT; without this key no mail is sent." },
+	{ "mail", "from", CONFIG_TEXT, AT(mail_from), NULL, false, 0, 0, "Sender's address; wanted with a server." },
+	{ "mail", "name", CONFIG_TEXT, AT(mail_name), "localhost.localdomain", false, 0, 0, "How the center introduces itself to the mail server: its DNS name." },
+	{ "mail", "tls", CONFIG_TEXT, AT(mail_tls), "offered", false, 0, 0, "STARTTLS: required, offered (used where the server has it) or never. The certificate must be good." },
+	{ "mail", "ca", CONFIG_PATH, AT(mail_ca), "/etc/ssl/certs/ca-certificates.crt", false, 0, 0, "Certificates that the mail server's may come from, PEM." },
+	{ "mail", "login-file", CONFIG_PATH, AT(mail_login), NULL, false, 0, 0, "File with one line USER:PASSWORD, mode 0600, for servers that want it." },
+	{ "mail", "retry", CONFIG_DURATION, AT(mail_retry_sec), "30s", false, 1, 3600, "Wait after the first failure; it doubles up to an hour." },
+	{ "mail", "give-up", CONFIG_DURATION, AT(mail_give_up_sec), "5d", false, 1, DAYS(31), "How long one mail is tried." },
 	{ 0 },
 };
 /* clang-format on */
@@ -105,6 +122,28 @@ static int check_addresses(const char *path, const struct center_config *config,
 	return 0;
 }
 
+static int check_mail(const char *path, const struct center_config *config, struct err *err)
+{
+	char host[256];
+	uint16_t port;
+
+	if (!config->mail_server) {
+		return 0;
+	}
+	if (center_config_address(config->mail_server, host, sizeof(host), &port) != 0) {
+		return err_set(err, 1, "%s: [mail] server: \"%s\" is not HOST:PORT", path,
+		        config->mail_server);
+	}
+	if (!config->mail_from || !mail_address_valid(config->mail_from)) {
+		return err_set(err, 1, "%s: [mail] from: must be an address", path);
+	}
+	if (!text_equal(config->mail_tls, "required") && !text_equal(config->mail_tls, "offered") &&
+	        !text_equal(config->mail_tls, "never")) {
+		return err_set(err, 1, "%s: [mail] tls: must be required, offered or never", path);
+	}
+	return 0;
+}
+
 int center_config_read(const char *path, struct center_config *config, struct err *err)
 {
 	int r = config_read(path, center_config_keys, config, err);
@@ -116,6 +155,9 @@ int center_config_read(const char *path, struct center_config *config, struct er
 	        !text_equal(config->log_level, "warning") &&
 	        !text_equal(config->log_level, "info") && !text_equal(config->log_level, "debug")) {
 		r = err_set(err, 1, "%s: log-level: must be error, warning, info or debug", path);
+	}
+	if (r == 0) {
+		r = check_mail(path, config, err);
 	}
 	if (r == 0 && !config->database) {
 		config->database = mem_format("%s/center.db", config->state);

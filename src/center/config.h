@@ -34,6 +34,12 @@ struct center_config {
 	int64_t certificate_sec, crl_sec, ocsp_sec;
 	char *crl_url, *ocsp_url;
 	bool approve_enrolments;
+
+	int64_t acknowledge_sec;
+
+	int64_t report_due_sec, review_due_sec, remind_sec, remind_later_sec;
+	char *mail_server, *mail_from, *mail_name, *mail_tls, *mail_ca, *mail_login;
+	int64_t mail_retry_sec, mail_give_up_sec;
 };
 
 extern const struct config_key center_config_keys[];

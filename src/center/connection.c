@@ -110,8 +110,12 @@ static void renew(struct connection_turn *turn, struct connection *connection)
 int64_t connection_dead_at(const struct grant *grant, struct moment now)
 {
 	int64_t bound_sec = GRANT_AGE_SEC_MAX + GRANT_UP_SEC_MAX + CLOCK_SKEW_SEC_MAX;
+	int64_t usual = (bound_sec + grant->lease_sec) * USEC_PER_SEC;
+	int64_t grant_end = grant->not_after - now.wall_usec + CLOCK_SKEW_SEC_MAX * USEC_PER_SEC;
 
-	return now.monotonic_usec + (bound_sec + grant->lease_sec) * USEC_PER_SEC;
+	/* Gateways that hear nothing of us keep one that outlives an outage up to its grant's end.
+	 */
+	return now.monotonic_usec + (grant->outage && grant_end > usual ? grant_end : usual);
 }
 
 /* CLOSING ─▶ CLOSED, and out of the machine. */
@@ -370,6 +374,7 @@ static void review(struct connection_turn *turn, struct connection *connection)
 		.port = grant->port,
 		.duration_sec = (grant->not_after - grant->not_before) / USEC_PER_SEC,
 		.lease_sec = grant->lease_sec,
+		.emergency = grant->emergency,
 	};
 	struct policy_facts facts = { 0 };
 	char reason[CONNECTION_REASON_BYTES_MAX];
@@ -380,6 +385,8 @@ static void review(struct connection_turn *turn, struct connection *connection)
 	memcpy(request.from.host, grant->initiator.host, sizeof(request.from.host));
 	memcpy(request.to.site, grant->responder.site, sizeof(request.to.site));
 	memcpy(request.to.host, grant->responder.host, sizeof(request.to.host));
+	memcpy(request.person, grant->person, sizeof(request.person));
+	memcpy(request.work_order, grant->work_order, sizeof(request.work_order));
 	world->facts(world->context, &request, grant, turn->now, &facts);
 	facts.foreign |= LAYER_BIT(LAYER_GATEWAYS);
 	facts.window.not_before = grant->not_before;

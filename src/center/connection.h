@@ -81,9 +81,9 @@ struct connection_row {
 };
 
 struct connection_request {
-	struct policy_request policy; /* duration 0: as long as is allowed; lease 0 */
-	char person[PERSON_BYTES_MAX + 1];
-	uint64_t tag; /* handed back in the answer */
+	struct policy_request policy;          /* duration 0: as long as is allowed; lease 0 */
+	char terminal[ADDRESS_TEXT_BYTES_MAX]; /* where the person sits, as far as known; or "" */
+	uint64_t tag;                          /* handed back in the answer */
 };
 
 /* What the center knows beside the connections. Look-ups only; both must answer from memory. */

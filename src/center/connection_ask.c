@@ -29,7 +29,11 @@ static struct record *request_record(struct connection_turn *turn, const char *k
 	const struct policy_request *policy = &request->policy;
 	struct record *record = step_record_new(turn, kind, id);
 
-	record_actor(record, "person", request->person);
+	if (*policy->person) {
+		record_actor(record, "person", policy->person);
+	}
+	record_text(record, "person", policy->person);
+	record_text(record, "terminal", request->terminal);
 	record_text(record, "from", host_ref_print(&policy->from).text);
 	record_text(record, "to", host_ref_print(&policy->to).text);
 	record_text(record, "class", service_class_name(policy->class));
@@ -111,13 +115,17 @@ static int make_grant(struct connection_turn *turn, const struct connection_requ
 		.issued_at = now,
 		.not_before = now,
 		.not_after = now + decision->duration_sec * USEC_PER_SEC,
+		.emergency = request->policy.emergency,
+		.outage = decision->outage,
+		.idle_sec = decision->idle_sec,
 		.lease_sec = decision->lease_sec,
 		.policy_provider = decision->provider_version,
 		.policy_initiator = decision->initiator_version,
 		.policy_responder = decision->responder_version,
 	};
 	memcpy(grant->provider, turn->machine->provider, sizeof(grant->provider));
-	memcpy(grant->person, request->person, sizeof(grant->person));
+	memcpy(grant->person, request->policy.person, sizeof(grant->person));
+	memcpy(grant->work_order, request->policy.work_order, sizeof(grant->work_order));
 	if (world->end(world->context, &request->policy.from, &grant->initiator) ||
 	        world->end(world->context, &request->policy.to, &grant->responder)) {
 		return 1;
@@ -148,6 +156,8 @@ static void grant_connection(struct connection_turn *turn, const struct connecti
 	step_record_push(turn, "connection.requested", grant->id.text,
 	        request_record(turn, "connection.requested", grant->id.text, request));
 	record = step_record_new(turn, "connection.granted", grant->id.text);
+	record_text(record, "person", request->policy.person);
+	record_text(record, "terminal", request->terminal);
 	record_text(record, "group", decision->group);
 	record_text(record, "initiator_rule", decision->initiator_rule);
 	record_text(record, "responder_rule", decision->responder_rule);

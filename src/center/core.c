@@ -18,13 +18,17 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "center/agreements.h"
 #include "center/exchange.h"
 #include "center/ledger.h"
 #include "center/live.h"
+#include "center/mailbox.h"
+#include "center/persons.h"
 #include "center/policies.h"
 #include "center/registry.h"
 #include "center/routes.h"
 #include "center/trust.h"
+#include "center/work_orders.h"
 
 #define SECOND_MSEC 1000
 #define TICK_MSEC_MAX 1000
@@ -199,6 +203,10 @@ static void on_control(void *context, uint32_t events)
 		core_must(r, "wait for the signer");
 		return;
 	}
+	if (kind == CONTROL_MAIL) {
+		mailbox_connect(center, fd);
+		return;
+	}
 	if (kind != CONTROL_FRONT || index >= FRONTS_MAX) {
 		close(fd);
 		return;
@@ -273,6 +281,9 @@ static void on_second(void *context)
 	struct err err;
 
 	watch_disk(center);
+	agreements_tick(center);
+	work_orders_tick(center);
+	mailbox_tick(center);
 	refusals_flush(center->refusals, clock_monotonic_usec(), false, flush_refusals, center);
 	if (signer_client_up(center->signer)) {
 		/* Notices a signer that died or hangs between two calls. */
@@ -312,6 +323,12 @@ static void on_reload(void *context, int signal)
 	center->config.crl_sec = config.crl_sec;
 	center->config.ocsp_sec = config.ocsp_sec;
 	center->config.approve_enrolments = config.approve_enrolments;
+	center->config.acknowledge_sec = config.acknowledge_sec;
+	center->config.report_due_sec = config.report_due_sec;
+	center->config.review_due_sec = config.review_due_sec;
+	center->config.remind_sec = config.remind_sec;
+	center->config.remind_later_sec = config.remind_later_sec;
+	work_orders_configure(center);
 	ledger_append(center, ledger_record(center, "configuration.changed", NULL));
 	center_config_clear(&config);
 	log_info("the configuration was read again");
@@ -372,6 +389,12 @@ static int open_state(struct center *center, struct err *err)
 	if (r == 0) {
 		r = policies_open(center, err);
 	}
+	if (r == 0) {
+		r = persons_open(center, err);
+	}
+	if (r == 0) {
+		r = agreements_open(center, err);
+	}
 	return r;
 }
 
@@ -417,6 +440,9 @@ static int start(struct center *center, struct err *err)
 	}
 	if (r == 0) {
 		watch_disk(center);
+		r = work_orders_open(center, err);
+	}
+	if (r == 0) {
 		r = live_open(center, err);
 	}
 	if (r == 0 && first) {

@@ -76,13 +76,20 @@ struct gateway {
 
 struct site_entry {
 	char name[NAME_BYTES_MAX + 1];
-	struct gateway *gateway;    /* the one access point; NULL: none yet */
-	struct site_policy *policy; /* NULL: none active */
-	char *policy_text;          /* the JWS */
+	char organization[NAME_BYTES_MAX + 1]; /* "" until it is registered */
+	struct gateway *gateway;               /* the one access point; NULL: none yet */
+	struct site_policy *policy;            /* NULL: none active */
+	char *policy_text;                     /* the JWS */
 };
 
 struct center_counts {
 	uint64_t requests, refusals, granted, denied, cuts, certificates, events;
+};
+
+/* Live connections beside one that is decided; the memory is kept. */
+struct live_list {
+	struct policy_live *items;
+	size_t count, room;
 };
 
 struct center {
@@ -121,6 +128,22 @@ struct center {
 	struct provider_policy *provider_policy;
 	char *provider_policy_text;
 
+	/* persons.c: name → struct person; who owns the work orders is told when rights end */
+	struct names *persons;
+	void (*on_person_ended)(struct center *center, const char *person, const char *reason);
+
+	/* work_orders.c */
+	struct work_machine *work;
+	const struct work_order *work_trial; /* taken as begun while its begin is decided */
+
+	/* mailbox.c */
+	struct mailbox *mailbox;
+
+	/* agreements.c */
+	struct agreement_index *agreements;
+	struct names *acknowledged; /* "organization site" → what was acknowledged */
+	int64_t agreements_end;     /* when the next one ends; wall time */
+
 	/* live.c */
 	struct connection_world world;
 	struct connection_machine *machine;
@@ -129,6 +152,8 @@ struct center {
 	char *grant_seal;
 	bool sealing;             /* the signer works on the seal of grant_id */
 	struct decision decision; /* of the newest answer */
+	struct live_list beside[2];
+	enum policy_factor factor; /* that the one who asks now has shown; zero: none */
 
 	struct refusals *refusals;
 	const char *actor_type, *actor_name; /* of the records made now */

@@ -153,6 +153,24 @@ void answer_problem(struct exchange *exchange, int status, const char *format, .
 	answer_json_as(exchange, status, "application/problem+json", problem(status, detail));
 }
 
+void answer_problem_with(struct exchange *exchange, int status, const char *key, json_t *value,
+        const char *format, ...)
+{
+	char detail[ERR_TEXT_BYTES_MAX];
+	json_t *body;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+	if (status >= 400 && status < 500) {
+		record_refusal(exchange, status, detail);
+	}
+	body = problem(status, detail);
+	json_object_set_new(body, key, value);
+	answer_json_as(exchange, status, "application/problem+json", body);
+}
+
 void answer_denied(struct exchange *exchange, const struct decision *decision,
         const struct policy_request *request)
 {

@@ -11,6 +11,7 @@
 #include "center/roles.h"
 
 struct route;
+struct person;
 
 struct exchange {
 	struct center *center;
@@ -22,9 +23,12 @@ struct exchange {
 	               1]; /* what stands for {…} in the route's path; or "" */
 	bool answered;
 
-	/* Who asks: an operator, or a gateway, or nobody in particular. */
-	char operator_name[NAME_BYTES_MAX + 1];
+	/* Who asks: an operator, a person, or a gateway, or nobody in particular. */
+	char operator_name[NAME_BYTES_MAX + 1]; /* of a person as well */
 	struct roles roles;
+	const struct person *person; /* NULL: no person */
+	bool session;                /* with a second factor */
+	uint8_t session_hash[STORE_HASH_BYTES];
 	struct gateway *gateway;
 	enum cert_kind kind; /* of the gateway's certificate */
 };
@@ -43,6 +47,9 @@ void answer_later(struct exchange *exchange, unsigned retry_sec);
 /* A problem (RFC 9457). Recorded when it is a refusal. */
 void answer_problem(struct exchange *exchange, int status, const char *format, ...)
         printf_like(3, 4);
+/* The same with one more member, which is adopted. */
+void answer_problem_with(struct exchange *exchange, int status, const char *key, json_t *value,
+        const char *format, ...) printf_like(5, 6);
 /* The same with the layers of a decision. */
 void answer_denied(struct exchange *exchange, const struct decision *decision,
         const struct policy_request *request);

@@ -329,7 +329,7 @@ static int make_context(struct front *front, enum listener listener, SSL_CTX **r
 	static const struct tls_policy policies[LISTENER_COUNT] = {
 		[LISTENER_DEVICE] = { .peer = TLS_PEER_REQUIRED },
 		[LISTENER_ENROL] = { .peer = TLS_PEER_OPTIONAL, .version_12 = true },
-		[LISTENER_OPERATOR] = { .peer = TLS_PEER_NONE },
+		[LISTENER_OPERATOR] = { .peer = TLS_PEER_OPTIONAL },
 	};
 	int r = front_tls_context(front->tls, listener, ret, err);
 
@@ -348,6 +348,9 @@ static int listen_one(
 	}
 	options.address = address;
 	options.version_10 = listener == LISTENER_PUBLIC || listener == LISTENER_METRICS;
+	if (listener == LISTENER_DEVICE || listener == LISTENER_ENROL) {
+		options.connections_per_peer_max = HTTP_GATEWAY_CONNECTIONS_PER_PEER_MAX;
+	}
 	if (listener <= LISTENER_OPERATOR) {
 		r = make_context(front, listener, &options.tls, err);
 		if (r != 0) {

@@ -158,14 +158,14 @@ int front_tls_context(struct front_tls *tls, enum listener listener,
 		[LISTENER_DEVICE] = { TLS_ASK_REQUIRED, CERT_SET(CERT_SERVICE) },
 		[LISTENER_ENROL] = { TLS_ASK_OPTIONAL,
 		        CERT_SET(CERT_DEVICE) | CERT_SET(CERT_SERVICE) },
-		[LISTENER_OPERATOR] = { TLS_ASK_NONE, 0 },
+		[LISTENER_OPERATOR] = { TLS_ASK_ANY, 0 }, /* a person's second factor (D9) */
 	};
 	struct tls_identity identity = { .key = tls->key,
 		.chain = (const struct cert *const *)tls->trust->chain,
 		.chain_count = tls->trust->chain_count };
 
 	return tls_context_server(&identity, wanted[listener].peer,
-	        wanted[listener].peer == TLS_ASK_NONE ? NULL : tls->trust->verifier,
+	        wanted[listener].peer == TLS_ASK_ANY ? NULL : tls->trust->verifier,
 	        wanted[listener].kinds, ret_context, err);
 }
 

@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "center/agreements.h"
 #include "center/ledger.h"
+#include "center/persons.h"
 #include "center/procedure.h"
 #include "center/registry.h"
 #include "center/steps.h"
 #include "center/trust.h"
+#include "center/work_orders.h"
 #include "policy/explain.h"
 
 static const char *const end_names[2] = { "initiator", "responder" };
@@ -49,6 +52,47 @@ static void fill_end(struct center *center, const struct site_entry *site, const
 	}
 }
 
+struct beside {
+	const struct policy_request *request;
+	struct live_list *list;
+};
+
+/* What may still be alive anywhere counts, also while it is being closed. */
+static void add_beside(void *context, const struct connection_row *row)
+{
+	struct policy_live live = policy_live_of(&row->grant);
+	struct beside *beside = context;
+	const struct policy_request *request = beside->request;
+	struct live_list *list = beside->list;
+
+	if (text_equal(live.from_site, request->from.site) &&
+	        text_equal(live.from_host, request->from.host) &&
+	        text_equal(live.to_site, request->to.site) &&
+	        text_equal(live.to_host, request->to.host) && live.class == request->class &&
+	        live.protocol == request->protocol && live.port == request->port) {
+		return; /* This connection itself. */
+	}
+	if (list->count == list->room) {
+		list->room = list->room ? 2 * list->room : 16;
+		list->items = mem_resize(list->items, list->room, sizeof(*list->items));
+	}
+	list->items[list->count++] = live;
+}
+
+/* F4: what is live at a site beside what is asked for. Core decides one request after the other, so
+ * of two that exclude each other the second sees the first, in either order. */
+static void fill_beside(struct center *center, const struct site_entry *site,
+        const struct policy_request *request, int side, struct policy_beside *ret_beside)
+{
+	struct beside beside = { request, &center->beside[side] };
+
+	beside.list->count = 0;
+	if (site && site->gateway && center->machine) {
+		connection_list(center->machine, NULL, site->gateway->name, add_beside, &beside);
+	}
+	*ret_beside = (struct policy_beside){ FACT_YES, beside.list->items, beside.list->count };
+}
+
 static void world_facts(void *context, const struct policy_request *request,
         const struct grant *grant, struct moment now, struct policy_facts *facts)
 {
@@ -63,12 +107,22 @@ static void world_facts(void *context, const struct policy_request *request,
 		.provider_accredited = fact(trust_provider(center, now.wall_usec)),
 		.device_ca_accredited = fact(trust_device_ca(center, now.wall_usec)),
 		.service_ca_accredited = fact(trust_service_ca(center, now.wall_usec)),
+		.agreement = agreements_fact(center, request, now.wall_usec),
+		.person = persons_fact(center, request),
 		.window = { now.wall_usec, now.wall_usec + GRANT_SEC_MAX * USEC_PER_SEC },
 	};
+	if (grant) {
+		/* The factors were shown when it was opened; a rule that wants more now counts for
+		 * the next one. */
+		facts->person.factor = FACTOR_TWO;
+	}
 	fill_end(center, from, grant ? grant->initiator.serial : NULL, now.wall_usec,
 	        &facts->initiator);
 	fill_end(center, to, grant ? grant->responder.serial : NULL, now.wall_usec,
 	        &facts->responder);
+	fill_beside(center, from, request, 0, &facts->initiator.beside);
+	fill_beside(center, to, request, 1, &facts->responder.beside);
+	work_orders_fact(center, request, grant, now.wall_usec, facts);
 }
 
 static int world_end(void *context, const struct host_ref *ref, struct grant_end *end)
@@ -262,6 +316,10 @@ static void send_action(struct center *center, const struct connection_action *a
 	case CONNECTION_SEND_GRANT:
 		name = "grant";
 		data = grant_event(center, action);
+		if (data && *action->grant->work_order) {
+			json_object_set_new(data, "approvals",
+			        work_orders_approvals(center, action->grant->work_order));
+		}
 		break;
 	case CONNECTION_SEND_GO:
 		name = "go";
@@ -421,6 +479,9 @@ struct live_answer live_ask(struct center *center, const struct connection_reque
 	end_seal(center);
 	if (answer.answer == CONNECTION_ACCEPTED) {
 		center->counts.granted++;
+		if (*request->policy.work_order) {
+			work_orders_connected(center, request->policy.work_order);
+		}
 	} else if (answer.answer == CONNECTION_DENIED) {
 		center->counts.denied++;
 	}
@@ -510,17 +571,17 @@ json_t *live_layers(const struct decision *decision, const struct policy_request
 	for (int layer = 0; layer < LAYER_COUNT; layer++) {
 		const struct policy_layer_result *result = &decision->layers[layer];
 
-		json_array_append_new(
-		        layers, json_pack("{ss ss ss ss so so}", "layer",
-		                        policy_layer_name((enum policy_layer)layer), "verdict",
-		                        result->verdict == VERDICT_PERMIT ? "permit" : "deny",
-		                        "reason", policy_reason_name(result->reason), "detail",
-		                        result->detail, "text",
-		                        sentence(decision, (enum policy_layer)layer, request,
-		                                LANGUAGE_ENGLISH),
-		                        "text_ja",
-		                        sentence(decision, (enum policy_layer)layer, request,
-		                                LANGUAGE_JAPANESE)));
+		json_array_append_new(layers,
+		        json_pack("{ss ss ss ss so so}", "layer",
+		                policy_layer_name((enum policy_layer)layer), "verdict",
+		                result->verdict == VERDICT_PERMIT ? "permit" : "deny", "reason",
+		                policy_reason_name(result->reason), "detail",
+		                policy_detail(decision, (enum policy_layer)layer).text, "text",
+		                sentence(decision, (enum policy_layer)layer, request,
+		                        LANGUAGE_ENGLISH),
+		                "text_ja",
+		                sentence(decision, (enum policy_layer)layer, request,
+		                        LANGUAGE_JAPANESE)));
 	}
 	return layers;
 }

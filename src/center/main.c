@@ -1,7 +1,7 @@
 /*
  * sekisho-center: the provider's connection center.
  *
- * This process starts the three others and joins them: it makes a socket pair for each, hands one
+ * This process starts the others and joins them: it makes a socket pair for each, hands one
  * end to the process and the other to core, and starts again what died. It holds no key, opens no
  * port and reads nothing from a peer.
  *
@@ -32,7 +32,7 @@
 #define RESTART_MSEC_MAX 2500 /* when it dies again and again */
 #define RESTART_STEADY_USEC (10 * USEC_PER_SEC)
 
-enum child_kind { CHILD_CORE, CHILD_SIGNER, CHILD_FRONT };
+enum child_kind { CHILD_CORE, CHILD_SIGNER, CHILD_FRONT, CHILD_MAIL };
 
 struct child {
 	struct main_state *state;
@@ -49,7 +49,7 @@ struct main_state {
 	struct center_config config;
 	char executable[PATH_MAX];
 	struct loop *loop;
-	struct child core, signer, fronts[FRONTS_MAX];
+	struct child core, signer, mail, fronts[FRONTS_MAX];
 	int control; /* to core; -1 while there is none */
 	struct loop_fd *control_watch;
 	bool stopping;
@@ -57,7 +57,7 @@ struct main_state {
 
 static const char *child_name(const struct child *child)
 {
-	static const char *const names[] = { "core", "signer", "front" };
+	static const char *const names[] = { "core", "signer", "front", "mail" };
 
 	return names[child->kind];
 }
@@ -71,7 +71,7 @@ static void on_restart(void *context)
 
 static bool all_ended(const struct main_state *state)
 {
-	bool ended = !state->core.process && !state->signer.process;
+	bool ended = !state->core.process && !state->signer.process && !state->mail.process;
 
 	for (unsigned i = 0; i < state->config.fronts; i++) {
 		ended = ended && !state->fronts[i].process;
@@ -188,8 +188,10 @@ static int start_and_join(struct child *child)
 	r = start_process(child, pair[1]);
 	if (r == 0) {
 		r = control_send(state->control,
-		        child->kind == CHILD_SIGNER ? CONTROL_SIGNER : CONTROL_FRONT, child->index,
-		        pair[0]);
+		        child->kind == CHILD_SIGNER ? CONTROL_SIGNER
+		        : child->kind == CHILD_MAIL ? CONTROL_MAIL
+		                                    : CONTROL_FRONT,
+		        child->index, pair[0]);
 	}
 	close(pair[0]);
 	close(pair[1]);
@@ -218,6 +220,9 @@ static void on_reload(void *context, int signal)
 	}
 	center_config_clear(&config);
 	process_signal(state->core.process, SIGHUP);
+	if (state->mail.process) {
+		process_signal(state->mail.process, SIGHUP); /* which ends it: it starts anew */
+	}
 	for (unsigned i = 0; i < state->config.fronts; i++) {
 		if (state->fronts[i].process) {
 			process_signal(state->fronts[i].process, SIGHUP);
@@ -245,6 +250,7 @@ static void on_stop(void *context, int signal)
 	}
 	stop_child(&state->core);
 	loop_timer_stop(state->signer.timer);
+	loop_timer_stop(state->mail.timer);
 	if (all_ended(state)) {
 		loop_stop(state->loop, 0);
 	}
@@ -275,8 +281,12 @@ static int start_all(struct main_state *state)
 	}
 	child_init(&state->core, state, CHILD_CORE, 0);
 	child_init(&state->signer, state, CHILD_SIGNER, 0);
+	child_init(&state->mail, state, CHILD_MAIL, 0);
 	start_child(&state->core);
 	start_child(&state->signer);
+	if (state->config.mail_server) {
+		start_child(&state->mail);
+	}
 	for (unsigned i = 0; i < state->config.fronts; i++) {
 		child_init(&state->fronts[i], state, CHILD_FRONT, i);
 		start_child(&state->fronts[i]);
@@ -309,6 +319,7 @@ static int parent_main(const struct process_arguments *arguments)
 	}
 	process_free(state.core.process);
 	process_free(state.signer.process);
+	process_free(state.mail.process);
 	log_info("the center ended");
 	return r;
 }
@@ -374,6 +385,9 @@ static int run_process(const char *name, const struct process_arguments *argumen
 	}
 	if (text_equal(name, "front")) {
 		return front_main(arguments);
+	}
+	if (text_equal(name, "mail")) {
+		return mail_main(arguments);
 	}
 	fprintf(stderr, "sekisho-center: there is no process \"%s\"\n", name);
 	return 2;

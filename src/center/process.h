@@ -1,4 +1,4 @@
-/* The three processes of the center. Each is entered by main.c in a process of its own, with its
+/* The processes of the center. Each is entered by main.c in a process of its own, with its
  * channel on descriptor 3, and returns the exit status. */
 #pragma once
 
@@ -16,6 +16,7 @@ struct process_arguments {
 int front_main(const struct process_arguments *arguments);
 int core_main(const struct process_arguments *arguments);
 int signer_main(const struct process_arguments *arguments);
+int mail_main(const struct process_arguments *arguments);
 
 /* Reads the configuration and sets the log's level. Returns 0, or says why not and returns 1. */
 int process_configure(
@@ -28,7 +29,7 @@ const struct sandbox_path *process_paths(const struct process_arguments *argumen
         const struct center_config *config, bool tokens, bool state);
 
 /* What main tells core: one byte of kind and the descriptor that goes with it (SCM_RIGHTS). */
-enum control_kind { CONTROL_SIGNER = 'S', CONTROL_FRONT = 'F' };
+enum control_kind { CONTROL_SIGNER = 'S', CONTROL_FRONT = 'F', CONTROL_MAIL = 'M' };
 int control_send(int fd, enum control_kind kind, unsigned index, int passed) must_use;
 /* Outcome 1: main is gone. */
 int control_receive(

@@ -129,7 +129,10 @@ void registry_take_certificate(struct center *center, const struct store_certifi
 
 static int take_site(void *context, const void *row)
 {
-	registry_take_site(context, ((const struct store_site *)row)->name);
+	const struct store_site *site = row;
+	struct site_entry *own = registry_take_site(context, site->name);
+
+	memcpy(own->organization, site->organization, sizeof(own->organization));
 	return 0;
 }
 

@@ -76,7 +76,8 @@ static bool roles_of(const struct roles *roles, enum role role, const char *name
 
 bool roles_of_site(const struct roles *roles, const char *site)
 {
-	return roles_of(roles, ROLE_SITE, site);
+	return roles_of(roles, ROLE_SITE, site) ||
+	       (roles->owns && roles->owns(roles->context, site));
 }
 
 bool roles_of_maker(const struct roles *roles, const char *maker)

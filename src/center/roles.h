@@ -28,6 +28,9 @@ enum role {
 
 struct roles {
 	unsigned set; /* enum role bits */
+	/* Of a person: whether a site is of the own organization. NULL: of a token. */
+	bool (*owns)(const void *context, const char *site);
+	const void *context;
 	size_t count;
 	struct {
 		enum role role;
@@ -43,5 +46,6 @@ bool roles_any(const struct roles *roles, unsigned allowed);
 /* Whether it may act for this site (or maker): the provider may for all. */
 bool roles_of_site(const struct roles *roles, const char *site);
 bool roles_of_maker(const struct roles *roles, const char *maker);
-/* The one site (or maker) it is limited to, or NULL when it is not limited to one. */
+/* The one site (or maker) it is limited to, or NULL when it is not limited to one (as a person, who
+ * is to be asked about each). */
 const char *roles_name(const struct roles *roles, enum role role);

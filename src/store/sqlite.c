@@ -21,7 +21,7 @@ static const char *const sql[SQL_COUNT] = {
 	[SQL_OPERATOR_GET_TOKEN] = "SELECT * FROM operators WHERE token_hash = ?",
 	[SQL_OPERATOR_DELETE] = "DELETE FROM operators WHERE name = ?",
 	[SQL_OPERATOR_LIST] = "SELECT * FROM operators WHERE name > ? ORDER BY name LIMIT ?",
-	[SQL_ORGANIZATION_PUT] = "INSERT OR REPLACE INTO organizations VALUES (?, ?, ?, ?)",
+	[SQL_ORGANIZATION_PUT] = "INSERT OR REPLACE INTO organizations VALUES (?, ?, ?, ?, ?)",
 	[SQL_ORGANIZATION_GET] = "SELECT * FROM organizations WHERE name = ?",
 	[SQL_ORGANIZATION_LIST] =
 	        "SELECT * FROM organizations WHERE name > ? ORDER BY name LIMIT ?",
@@ -85,6 +85,11 @@ static const char *const sql[SQL_COUNT] = {
 	        " WHERE initiator_site = ?1 UNION SELECT id FROM connections WHERE responder_site "
 	        "= ?1)"
 	        " AND id < ?2 ORDER BY id DESC LIMIT ?3",
+	[SQL_CONNECTION_LIST_ORGANIZATION] =
+	        "SELECT * FROM connections WHERE id IN (SELECT c.id FROM sites s JOIN connections c"
+	        " ON c.initiator_site = s.name WHERE s.organization = ?1 UNION SELECT c.id"
+	        " FROM sites s JOIN connections c ON c.responder_site = s.name"
+	        " WHERE s.organization = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3",
 	[SQL_CONNECTION_LIST_LIVE] = "SELECT * FROM connections WHERE live = 1 ORDER BY id",
 	[SQL_CONNECTION_NUMBER] = "SELECT ifnull(max(number), 0) FROM connections",
 	[SQL_JOURNAL_PUT] = "INSERT OR REPLACE INTO journals VALUES (?, ?, ?)",
@@ -99,6 +104,81 @@ static const char *const sql[SQL_COUNT] = {
 	[SQL_NODE_GET] = "SELECT hash FROM nodes WHERE level = ? AND place = ?",
 	[SQL_CHECKPOINT_PUT] = "INSERT OR IGNORE INTO checkpoints VALUES (?, ?, ?, ?)",
 	[SQL_CHECKPOINT_GET] = "SELECT * FROM checkpoints ORDER BY size DESC LIMIT 1",
+	[SQL_PERSON_PUT] =
+	        "INSERT INTO persons VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	        " ON CONFLICT (name) DO UPDATE SET token_hash = excluded.token_hash,"
+	        " title = excluded.title, roles = excluded.roles, mail = excluded.mail,"
+	        " spki = excluded.spki, totp = excluded.totp, totp_step = excluded.totp_step,"
+	        " wrong = excluded.wrong, locked_usec = excluded.locked_usec,"
+	        " state = excluded.state, left_usec = excluded.left_usec,"
+	        " left_reason = excluded.left_reason, login_usec = excluded.login_usec,"
+	        " confirmed_usec = excluded.confirmed_usec",
+	[SQL_PERSON_GET] = "SELECT * FROM persons WHERE name = ?",
+	[SQL_PERSON_GET_TOKEN] = "SELECT * FROM persons WHERE token_hash = ?",
+	[SQL_PERSON_GET_NATURAL] = "SELECT * FROM persons WHERE organization = ?"
+	                           " AND natural_person = ? AND state = 'active'",
+	[SQL_PERSON_LIST_NATURAL] = "SELECT * FROM persons WHERE natural_person = ? ORDER BY name",
+	[SQL_PERSON_LIST] = "SELECT * FROM persons WHERE name > ? ORDER BY name LIMIT ?",
+	[SQL_PERSON_LIST_ORGANIZATION] =
+	        "SELECT * FROM persons WHERE organization = ? AND name > ? ORDER BY name LIMIT ?",
+	[SQL_SESSION_PUT] = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+	[SQL_SESSION_GET] = "SELECT * FROM sessions WHERE token_hash = ?",
+	[SQL_SESSION_DELETE] = "DELETE FROM sessions WHERE token_hash = ?",
+	[SQL_SESSION_DELETE_PERSON] = "DELETE FROM sessions WHERE person = ?",
+	[SQL_SESSION_DELETE_EXPIRED] = "DELETE FROM sessions WHERE expires_usec < ?",
+	[SQL_SESSION_COUNT] = "SELECT count(*) FROM sessions WHERE person = ? AND expires_usec > ?",
+	[SQL_AGREEMENT_PUT] = "INSERT OR REPLACE INTO agreements VALUES"
+	                      " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[SQL_AGREEMENT_GET] = "SELECT * FROM agreements WHERE name = ?",
+	[SQL_AGREEMENT_LIST] = "SELECT * FROM agreements WHERE name > ? ORDER BY name LIMIT ?",
+	[SQL_AGREEMENT_LIST_PARTY] =
+	        "SELECT * FROM agreements WHERE name IN (SELECT name FROM agreements"
+	        " WHERE party_a = ?1 UNION SELECT name FROM agreements WHERE party_b = ?1)"
+	        " AND name > ?2 ORDER BY name LIMIT ?3",
+	[SQL_ACKNOWLEDGEMENT_PUT] =
+	        "INSERT OR REPLACE INTO acknowledgements VALUES (?, ?, ?, ?, ?)",
+	[SQL_ACKNOWLEDGEMENT_LIST] = "SELECT * FROM acknowledgements ORDER BY site, organization",
+	[SQL_POLICY_GET_SINCE] = "SELECT received_usec FROM policies WHERE kind = ? AND owner = ?"
+	                         " AND version > ? ORDER BY version LIMIT 1",
+	[SQL_WORK_ORDER_PUT] =
+	        "INSERT INTO work_orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	        " ON CONFLICT (id) DO UPDATE SET state = excluded.state, open = excluded.open,"
+	        " changed_usec = excluded.changed_usec, body = excluded.body,"
+	        " deletion = excluded.deletion, report = excluded.report, leaf = excluded.leaf",
+	[SQL_WORK_ORDER_GET] = "SELECT * FROM work_orders WHERE id = ?",
+	[SQL_WORK_ORDER_LIST] = "SELECT * FROM work_orders WHERE id < ? ORDER BY id DESC LIMIT ?",
+	[SQL_WORK_ORDER_LIST_PARTY] =
+	        "SELECT * FROM work_orders WHERE id IN (SELECT id FROM work_orders"
+	        " WHERE organization = ?1 UNION SELECT id FROM work_orders"
+	        " WHERE site_organization = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3",
+	[SQL_WORK_ORDER_LIST_OPEN] = "SELECT * FROM work_orders WHERE open = 1 ORDER BY id",
+	[SQL_WORK_APPROVAL_PUT] = "INSERT INTO work_approvals VALUES (?, ?, ?, ?)",
+	[SQL_WORK_APPROVAL_LIST] =
+	        "SELECT * FROM work_approvals WHERE work_order = ? ORDER BY number",
+	[SQL_WORK_APPROVAL_GET_DIGEST] = "SELECT * FROM work_approvals WHERE digest = ?",
+	[SQL_NOTICE_PUT] = "INSERT OR REPLACE INTO notices VALUES"
+	                   " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[SQL_NOTICE_GET] = "SELECT * FROM notices WHERE id = ?",
+	[SQL_NOTICE_GET_MESSAGE] = "SELECT * FROM notices WHERE message_id = ? ORDER BY id LIMIT 1",
+	[SQL_NOTICE_LIST] = "SELECT * FROM notices WHERE id < ? ORDER BY id DESC LIMIT ?",
+	[SQL_NOTICE_LIST_ORGANIZATION] =
+	        "SELECT * FROM notices WHERE (site IN (SELECT name FROM sites WHERE organization = "
+	        "?1)"
+	        " OR received_by IN (SELECT name FROM persons WHERE organization = ?1))"
+	        " AND id < ?2 ORDER BY id DESC LIMIT ?3",
+	[SQL_OUTBOX_PUT] = "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[SQL_OUTBOX_GET] = "SELECT * FROM outbox WHERE id = ?",
+	[SQL_OUTBOX_LIST_DUE] = "SELECT * FROM outbox WHERE state = 'waiting' AND next_usec <= ?"
+	                        " ORDER BY next_usec LIMIT ?",
+	[SQL_OUTBOX_COUNT_WAITING] = "SELECT count(*) FROM outbox WHERE state = 'waiting'",
+	[SQL_FILE_PUT] = "INSERT OR REPLACE INTO files VALUES"
+	                 " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[SQL_FILE_GET] = "SELECT * FROM files WHERE id = ?",
+	[SQL_FILE_LIST] = "SELECT * FROM files WHERE id < ? ORDER BY id DESC LIMIT ?",
+	[SQL_FILE_LIST_PARTY] =
+	        "SELECT * FROM files WHERE id IN (SELECT id FROM files WHERE from_organization = ?1"
+	        " UNION SELECT id FROM files WHERE to_organization = ?1)"
+	        " AND id < ?2 ORDER BY id DESC LIMIT ?3",
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
 	[SQL_ROLLBACK] = "ROLLBACK",

@@ -9,37 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "store/sqlite.h"
-
-struct store {
-	struct database *database;
-	char *checkpoint_path;
-};
-
-#define ROW_NUMBER(type, field)                                                                    \
-	{                                                                                          \
-		COLUMN_NUMBER, offsetof(struct type, field), 0                                     \
-	}
-#define ROW_CHARS(type, field)                                                                     \
-	{                                                                                          \
-		COLUMN_CHARS, offsetof(struct type, field), sizeof(((struct type *)0)->field)      \
-	}
-#define ROW_TEXT(type, field)                                                                      \
-	{                                                                                          \
-		COLUMN_TEXT, offsetof(struct type, field), 0                                       \
-	}
-#define ROW_HASH(type, field)                                                                      \
-	{                                                                                          \
-		COLUMN_HASH, offsetof(struct type, field), 0                                       \
-	}
-#define ROW_BYTES(type, field)                                                                     \
-	{                                                                                          \
-		COLUMN_BYTES, offsetof(struct type, field), 0                                      \
-	}
-#define ROW_END                                                                                    \
-	{                                                                                          \
-		COLUMN_END, 0, 0                                                                   \
-	}
+#include "store/store_private.h"
 
 static const struct column operator_columns[] = { ROW_CHARS(store_operator, name),
 	ROW_HASH(store_operator, token_hash), ROW_CHARS(store_operator, roles),
@@ -48,7 +18,8 @@ static const struct column operator_columns[] = { ROW_CHARS(store_operator, name
 
 static const struct column organization_columns[] = { ROW_CHARS(store_organization, name),
 	ROW_CHARS(store_organization, kind), ROW_CHARS(store_organization, title),
-	ROW_NUMBER(store_organization, created_usec), ROW_END };
+	ROW_NUMBER(store_organization, created_usec),
+	ROW_CHARS(store_organization, subcontractor_of), ROW_END };
 
 static const struct column site_columns[] = { ROW_CHARS(store_site, name),
 	ROW_CHARS(store_site, organization), ROW_BYTES(store_site, owner_spki),
@@ -112,6 +83,37 @@ static const struct column checkpoint_columns[] = { ROW_NUMBER(store_checkpoint,
 	ROW_HASH(store_checkpoint, root), ROW_TEXT(store_checkpoint, note),
 	ROW_NUMBER(store_checkpoint, signed_usec), ROW_END };
 
+static const struct column person_columns[] = { ROW_CHARS(store_person, name),
+	ROW_HASH(store_person, token_hash), ROW_CHARS(store_person, organization),
+	ROW_CHARS(store_person, title), ROW_CHARS(store_person, roles),
+	ROW_CHARS(store_person, natural_person), ROW_CHARS(store_person, mail),
+	ROW_BYTES(store_person, spki), ROW_BYTES(store_person, totp),
+	ROW_NUMBER(store_person, totp_step), ROW_NUMBER(store_person, wrong),
+	ROW_NUMBER(store_person, locked_usec), ROW_CHARS(store_person, state),
+	ROW_NUMBER(store_person, created_usec), ROW_NUMBER(store_person, left_usec),
+	ROW_CHARS(store_person, left_reason), ROW_NUMBER(store_person, login_usec),
+	ROW_NUMBER(store_person, confirmed_usec), ROW_END };
+
+static const struct column session_columns[] = { ROW_HASH(store_session, token_hash),
+	ROW_CHARS(store_session, person), ROW_CHARS(store_session, factor),
+	ROW_CHARS(store_session, address), ROW_NUMBER(store_session, created_usec),
+	ROW_NUMBER(store_session, expires_usec), ROW_END };
+
+static const struct column agreement_columns[] = { ROW_CHARS(store_agreement, name),
+	ROW_CHARS(store_agreement, state), ROW_CHARS(store_agreement, party_a),
+	ROW_CHARS(store_agreement, party_b), ROW_TEXT(store_agreement, text),
+	ROW_CHARS(store_agreement, signer_a), ROW_NUMBER(store_agreement, signed_a_usec),
+	ROW_CHARS(store_agreement, signer_b), ROW_NUMBER(store_agreement, signed_b_usec),
+	ROW_CHARS(store_agreement, created_by), ROW_NUMBER(store_agreement, created_usec),
+	ROW_CHARS(store_agreement, ended_by), ROW_CHARS(store_agreement, ended_reason),
+	ROW_NUMBER(store_agreement, ended_usec), ROW_NUMBER(store_agreement, leaf), ROW_END };
+
+static const struct column acknowledgement_columns[] = {
+	ROW_CHARS(store_acknowledgement, organization), ROW_CHARS(store_acknowledgement, site),
+	ROW_NUMBER(store_acknowledgement, version), ROW_CHARS(store_acknowledgement, person),
+	ROW_NUMBER(store_acknowledgement, at_usec), ROW_END
+};
+
 static const struct column number_columns[] = { { COLUMN_NUMBER, 0, 0 }, ROW_END };
 static const struct column hash_columns[] = { { COLUMN_HASH, 0, 0 }, ROW_END };
 
@@ -131,6 +133,15 @@ static const struct column *const row_columns[STORE_KIND_COUNT] = {
 	[STORE_JOURNAL_RECORD] = journal_record_columns,
 	[STORE_LEAF] = leaf_columns,
 	[STORE_CHECKPOINT] = checkpoint_columns,
+	[STORE_WORK_ORDER] = work_order_columns,
+	[STORE_WORK_APPROVAL] = work_approval_columns,
+	[STORE_NOTICE] = notice_columns,
+	[STORE_OUTBOX] = outbox_columns,
+	[STORE_FILE] = file_columns,
+	[STORE_PERSON] = person_columns,
+	[STORE_SESSION] = session_columns,
+	[STORE_AGREEMENT] = agreement_columns,
+	[STORE_ACKNOWLEDGEMENT] = acknowledgement_columns,
 };
 
 void store_row_clear(enum store_kind kind, void *row)
@@ -329,6 +340,126 @@ int store_organization_list(
 	        VALUES(TEXT(after), NUMBER(limit)), organization_columns, &row, each, context);
 }
 
+int store_person_put(struct store *store, const struct store_person *row)
+{
+	return database_put(store->database, SQL_PERSON_PUT, person_columns, row);
+}
+
+int store_person_get(struct store *store, const char *name, struct store_person *row)
+{
+	return database_get(
+	        store->database, SQL_PERSON_GET, VALUES(TEXT(name)), person_columns, row);
+}
+
+int store_person_get_token(
+        struct store *store, const uint8_t hash[STORE_HASH_BYTES], struct store_person *row)
+{
+	return database_get(store->database, SQL_PERSON_GET_TOKEN,
+	        VALUES(BYTES(hash, STORE_HASH_BYTES)), person_columns, row);
+}
+
+int store_person_get_natural(struct store *store, const char *organization,
+        const char *natural_person, struct store_person *row)
+{
+	return database_get(store->database, SQL_PERSON_GET_NATURAL,
+	        VALUES(TEXT(organization), TEXT(natural_person)), person_columns, row);
+}
+
+int store_person_list_natural(
+        struct store *store, const char *natural_person, store_each *each, void *context)
+{
+	struct store_person row = { 0 };
+
+	return database_list(store->database, SQL_PERSON_LIST_NATURAL, VALUES(TEXT(natural_person)),
+	        person_columns, &row, each, context);
+}
+
+int store_person_list(struct store *store, const char *organization, const char *after,
+        uint64_t limit, store_each *each, void *context)
+{
+	struct store_person row = { 0 };
+
+	if (!organization) {
+		return database_list(store->database, SQL_PERSON_LIST,
+		        VALUES(TEXT(after), NUMBER(limit)), person_columns, &row, each, context);
+	}
+	return database_list(store->database, SQL_PERSON_LIST_ORGANIZATION,
+	        VALUES(TEXT(organization), TEXT(after), NUMBER(limit)), person_columns, &row, each,
+	        context);
+}
+
+int store_session_put(struct store *store, const struct store_session *row)
+{
+	return database_put(store->database, SQL_SESSION_PUT, session_columns, row);
+}
+
+int store_session_get(
+        struct store *store, const uint8_t hash[STORE_HASH_BYTES], struct store_session *row)
+{
+	return database_get(store->database, SQL_SESSION_GET, VALUES(BYTES(hash, STORE_HASH_BYTES)),
+	        session_columns, row);
+}
+
+int store_session_delete(struct store *store, const uint8_t hash[STORE_HASH_BYTES])
+{
+	return database_run(
+	        store->database, SQL_SESSION_DELETE, VALUES(BYTES(hash, STORE_HASH_BYTES)));
+}
+
+int store_session_delete_person(struct store *store, const char *person)
+{
+	return database_run(store->database, SQL_SESSION_DELETE_PERSON, VALUES(TEXT(person)));
+}
+
+int store_session_delete_expired(struct store *store, int64_t usec)
+{
+	return database_run(store->database, SQL_SESSION_DELETE_EXPIRED, VALUES(NUMBER(usec)));
+}
+
+int store_session_count(struct store *store, const char *person, int64_t usec, uint64_t *ret_count)
+{
+	return database_get(store->database, SQL_SESSION_COUNT, VALUES(TEXT(person), NUMBER(usec)),
+	        number_columns, ret_count);
+}
+
+int store_agreement_put(struct store *store, const struct store_agreement *row)
+{
+	return database_put(store->database, SQL_AGREEMENT_PUT, agreement_columns, row);
+}
+
+int store_agreement_get(struct store *store, const char *name, struct store_agreement *row)
+{
+	return database_get(
+	        store->database, SQL_AGREEMENT_GET, VALUES(TEXT(name)), agreement_columns, row);
+}
+
+int store_agreement_list(struct store *store, const char *organization, const char *after,
+        uint64_t limit, store_each *each, void *context)
+{
+	struct store_agreement row = { 0 };
+
+	if (!organization) {
+		return database_list(store->database, SQL_AGREEMENT_LIST,
+		        VALUES(TEXT(after), NUMBER(limit)), agreement_columns, &row, each, context);
+	}
+	return database_list(store->database, SQL_AGREEMENT_LIST_PARTY,
+	        VALUES(TEXT(organization), TEXT(after), NUMBER(limit)), agreement_columns, &row,
+	        each, context);
+}
+
+int store_acknowledgement_put(struct store *store, const struct store_acknowledgement *row)
+{
+	return database_put(store->database, SQL_ACKNOWLEDGEMENT_PUT, acknowledgement_columns, row);
+}
+
+int store_acknowledgement_list(struct store *store, store_each *each, void *context)
+{
+	struct store_acknowledgement row = { 0 };
+
+	return database_list(store->database, SQL_ACKNOWLEDGEMENT_LIST, NO_VALUES,
+	        acknowledgement_columns, &row, each, context);
+}
+
 int store_site_put(struct store *store, const struct store_site *row)
 {
 	return database_put(store->database, SQL_SITE_PUT, site_columns, row);
@@ -379,6 +510,13 @@ int store_policy_list(struct store *store, const char *kind, store_each *each, v
 
 	return database_list(store->database, SQL_POLICY_LIST, VALUES(TEXT(kind)), policy_columns,
 	        &row, each, context);
+}
+
+int store_policy_get_since(struct store *store, const char *kind, const char *owner,
+        uint64_t version, int64_t *ret_usec)
+{
+	return database_get(store->database, SQL_POLICY_GET_SINCE,
+	        VALUES(TEXT(kind), TEXT(owner), NUMBER(version)), number_columns, ret_usec);
 }
 
 int store_procedure_put(struct store *store, const struct store_procedure *row)
@@ -544,6 +682,16 @@ int store_connection_list(struct store *store, const char *site, const char *bef
 	return database_list(store->database, SQL_CONNECTION_LIST_SITE,
 	        VALUES(TEXT(site), TEXT(before), NUMBER(limit)), connection_columns, &row, each,
 	        context);
+}
+
+int store_connection_list_organization(struct store *store, const char *organization,
+        const char *before, uint64_t limit, store_each *each, void *context)
+{
+	struct store_connection row = { 0 };
+
+	return database_list(store->database, SQL_CONNECTION_LIST_ORGANIZATION,
+	        VALUES(TEXT(organization), TEXT(before && *before ? before : "~"), NUMBER(limit)),
+	        connection_columns, &row, each, context);
 }
 
 int store_connection_list_live(struct store *store, store_each *each, void *context)

@@ -28,7 +28,7 @@
 
 struct store;
 
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 #define STORE_HASH_BYTES 32
 #define STORE_SERIAL_BYTES_MAX 40 /* 20 bytes in hex */
 #define STORE_WORD_BYTES_MAX 31   /* states, kinds, classes of ours */
@@ -68,6 +68,59 @@ struct store_organization {
 	char kind[STORE_WORD_BYTES_MAX + 1];
 	char title[STORE_TEXT_BYTES_MAX + 1];
 	int64_t created_usec;
+	char subcontractor_of[NAME_BYTES_MAX + 1]; /* or "" */
+};
+
+struct store_person {
+	char name[NAME_BYTES_MAX + 1];
+	uint8_t token_hash[STORE_HASH_BYTES];
+	char organization[NAME_BYTES_MAX + 1];
+	char title[STORE_TEXT_BYTES_MAX + 1];
+	char roles[STORE_TEXT_BYTES_MAX + 1]; /* separated by blanks */
+	char natural_person[PERSON_BYTES_MAX + 1];
+	char mail[MAIL_ADDRESS_BYTES_MAX + 1];
+	struct buf spki; /* the person's own key, or empty */
+	struct buf totp; /* the secret of the one-time codes: never into a record, log or export */
+	uint64_t totp_step;  /* of the newest code that was taken: each counts once */
+	uint64_t wrong;      /* codes in a row */
+	int64_t locked_usec; /* until then no code is taken */
+	char state[STORE_WORD_BYTES_MAX + 1]; /* "active" or "left" */
+	int64_t created_usec, left_usec;
+	char left_reason[STORE_REASON_BYTES_MAX + 1];
+	int64_t login_usec, confirmed_usec;
+};
+
+struct store_session {
+	uint8_t token_hash[STORE_HASH_BYTES];
+	char person[NAME_BYTES_MAX + 1];
+	char factor[STORE_WORD_BYTES_MAX + 1];   /* the second one: "totp" or "certificate" */
+	char address[STORE_WORD_BYTES_MAX + 32]; /* where the login came from */
+	int64_t created_usec, expires_usec;
+};
+
+struct store_agreement {
+	char name[NAME_BYTES_MAX + 1];
+	char state[STORE_WORD_BYTES_MAX + 1]; /* "draft", "in-force" or "ended" */
+	char party_a[NAME_BYTES_MAX + 1], party_b[NAME_BYTES_MAX + 1];
+	char *text;                        /* canonical JSON */
+	char signer_a[NAME_BYTES_MAX + 1]; /* "": not signed */
+	int64_t signed_a_usec;
+	char signer_b[NAME_BYTES_MAX + 1];
+	int64_t signed_b_usec;
+	char created_by[NAME_BYTES_MAX + 1];
+	int64_t created_usec;
+	char ended_by[NAME_BYTES_MAX + 1];
+	char ended_reason[STORE_REASON_BYTES_MAX + 1];
+	int64_t ended_usec;
+	uint64_t leaf; /* of the newest record about it */
+};
+
+struct store_acknowledgement {
+	char organization[NAME_BYTES_MAX + 1];
+	char site[NAME_BYTES_MAX + 1];
+	uint64_t version;
+	char person[NAME_BYTES_MAX + 1];
+	int64_t at_usec;
 };
 
 struct store_site {
@@ -183,6 +236,78 @@ struct store_checkpoint {
 	int64_t signed_usec;
 };
 
+struct store_work_order {
+	char id[ID_BYTES_MAX + 1];
+	char state[STORE_WORD_BYTES_MAX + 1];
+	char site[NAME_BYTES_MAX + 1];
+	char site_organization[NAME_BYTES_MAX + 1];
+	char worker[NAME_BYTES_MAX + 1];
+	char organization[NAME_BYTES_MAX + 1]; /* the worker's */
+	uint64_t open;                         /* 1 while a step can follow */
+	int64_t changed_usec;
+	char *body;     /* canonical JSON, center/work_order_row.h */
+	char *deletion; /* the JWS, or "" */
+	char *report;   /* canonical JSON, or "" */
+	uint64_t leaf;  /* of the newest record about it */
+};
+
+struct store_work_approval {
+	char work_order[ID_BYTES_MAX + 1];
+	uint64_t number; /* from 0, in the order they came */
+	uint8_t digest[STORE_HASH_BYTES];
+	char *seal; /* the JWS */
+};
+
+struct store_notice {
+	char id[ID_BYTES_MAX + 1];
+	char kind[STORE_WORD_BYTES_MAX + 1]; /* "fault", or "other": kept and shown only */
+	char device[HOST_REF_BYTES_MAX + 1]; /* site/host, or "" */
+	char site[NAME_BYTES_MAX + 1];       /* of the device, when it is a known one; or "" */
+	char fault[MAIL_SUBJECT_BYTES_MAX + 1];
+	char sender[MAIL_ADDRESS_BYTES_MAX + 1];
+	char subject[MAIL_SUBJECT_BYTES_MAX + 1];
+	char message_id[MAIL_ADDRESS_BYTES_MAX + 1];
+	char *text;
+	char received_by[NAME_BYTES_MAX + 1]; /* whose token brought it */
+	int64_t received_usec;
+	char work_order[ID_BYTES_MAX + 1]; /* that was made of it, or "" */
+	uint64_t leaf;
+};
+
+struct store_outbox {
+	char id[ID_BYTES_MAX + 1]; /* also what its Message-ID is made of */
+	char recipient[MAIL_ADDRESS_BYTES_MAX + 1];
+	char *subject, *text;
+	char about[ID_BYTES_MAX + 1];        /* a work order or a notice */
+	char kind[STORE_WORD_BYTES_MAX + 1]; /* "applied", … */
+	int64_t created_usec;
+	char state[STORE_WORD_BYTES_MAX + 1]; /* "waiting", "sent" or "failed" */
+	uint64_t tries;
+	int64_t next_usec; /* not before this */
+	char reason[STORE_REASON_BYTES_MAX + 1];
+};
+
+/* A file that went to another organization, or was refused before it did. */
+struct store_file {
+	char id[ID_BYTES_MAX + 1];
+	char state[STORE_WORD_BYTES_MAX + 1]; /* "sent", "received" or "refused" */
+	char name[FILE_NAME_BYTES_MAX + 1];
+	char sha256[65]; /* or "" */
+	uint64_t bytes;
+	char sender[NAME_BYTES_MAX + 1];
+	char from_site[NAME_BYTES_MAX + 1], from_organization[NAME_BYTES_MAX + 1];
+	char to_site[NAME_BYTES_MAX + 1], to_organization[NAME_BYTES_MAX + 1];
+	char *recipients; /* accounts, separated by blanks */
+	char purpose[FILE_PURPOSE_BYTES_MAX + 1];
+	char work_order[ID_BYTES_MAX + 1];
+	char scanner[STORE_REASON_BYTES_MAX + 1];
+	int64_t scanner_usec; /* of its data base */
+	int64_t sent_usec;
+	char receiver[NAME_BYTES_MAX + 1];
+	char reason[STORE_REASON_BYTES_MAX + 1]; /* why it was refused */
+	uint64_t leaf;
+};
+
 /* What a row is; store_row_clear() and the lists are told so. */
 enum store_kind {
 	STORE_OPERATOR,
@@ -200,6 +325,15 @@ enum store_kind {
 	STORE_JOURNAL_RECORD,
 	STORE_LEAF,
 	STORE_CHECKPOINT,
+	STORE_PERSON,
+	STORE_SESSION,
+	STORE_AGREEMENT,
+	STORE_ACKNOWLEDGEMENT,
+	STORE_WORK_ORDER,
+	STORE_WORK_APPROVAL,
+	STORE_NOTICE,
+	STORE_OUTBOX,
+	STORE_FILE,
 	STORE_KIND_COUNT,
 };
 
@@ -224,6 +358,43 @@ int store_organization_get(
 int store_organization_list(struct store *store, const char *after, uint64_t limit,
         store_each *each, void *context) must_use;
 
+int store_person_put(struct store *store, const struct store_person *row) must_use;
+int store_person_get(struct store *store, const char *name, struct store_person *row) must_use;
+int store_person_get_token(struct store *store, const uint8_t hash[STORE_HASH_BYTES],
+        struct store_person *row) must_use;
+/* The active account of a natural person in an organization. */
+int store_person_get_natural(struct store *store, const char *organization,
+        const char *natural_person, struct store_person *row) must_use;
+/* Every account of a natural person, in all organizations. */
+int store_person_list_natural(
+        struct store *store, const char *natural_person, store_each *each, void *context) must_use;
+/* `organization` NULL: of all. */
+int store_person_list(struct store *store, const char *organization, const char *after,
+        uint64_t limit, store_each *each, void *context) must_use;
+
+int store_session_put(struct store *store, const struct store_session *row) must_use;
+int store_session_get(struct store *store, const uint8_t hash[STORE_HASH_BYTES],
+        struct store_session *row) must_use;
+int store_session_delete(struct store *store, const uint8_t hash[STORE_HASH_BYTES]) must_use;
+/* All of a person. */
+int store_session_delete_person(struct store *store, const char *person) must_use;
+/* All that were over before `usec`. */
+int store_session_delete_expired(struct store *store, int64_t usec) must_use;
+/* How many a person has that are not over at `usec`. */
+int store_session_count(
+        struct store *store, const char *person, int64_t usec, uint64_t *ret_count) must_use;
+
+int store_agreement_put(struct store *store, const struct store_agreement *row) must_use;
+int store_agreement_get(
+        struct store *store, const char *name, struct store_agreement *row) must_use;
+/* `organization` NULL: of all. */
+int store_agreement_list(struct store *store, const char *organization, const char *after,
+        uint64_t limit, store_each *each, void *context) must_use;
+
+int store_acknowledgement_put(
+        struct store *store, const struct store_acknowledgement *row) must_use;
+int store_acknowledgement_list(struct store *store, store_each *each, void *context) must_use;
+
 int store_site_put(struct store *store, const struct store_site *row) must_use;
 int store_site_get(struct store *store, const char *name, struct store_site *row) must_use;
 int store_site_list(struct store *store, const char *after, uint64_t limit, store_each *each,
@@ -240,6 +411,10 @@ int store_policy_get(struct store *store, const char *kind, const char *owner,
 /* The active one of every owner. */
 int store_policy_list(
         struct store *store, const char *kind, store_each *each, void *context) must_use;
+
+/* When the first version after `version` was taken. Outcome 1: there is none. */
+int store_policy_get_since(struct store *store, const char *kind, const char *owner,
+        uint64_t version, int64_t *ret_usec) must_use;
 
 int store_procedure_put(struct store *store, const struct store_procedure *row) must_use;
 int store_procedure_get(
@@ -288,6 +463,9 @@ int store_connection_get(
 /* `site` NULL: of all sites. Newest first, below `before` ("" or NULL: from the newest). */
 int store_connection_list(struct store *store, const char *site, const char *before, uint64_t limit,
         store_each *each, void *context) must_use;
+/* Those with an end at a site of this organization. */
+int store_connection_list_organization(struct store *store, const char *organization,
+        const char *before, uint64_t limit, store_each *each, void *context) must_use;
 int store_connection_list_live(struct store *store, store_each *each, void *context) must_use;
 /* The highest number ever given; 0 when none was. */
 int store_connection_number(struct store *store, uint64_t *ret_number) must_use;
@@ -296,6 +474,46 @@ int store_journal_put(struct store *store, const struct store_journal *row) must
 int store_journal_get(struct store *store, const char *gateway, struct store_journal *row) must_use;
 int store_journal_record_put(struct store *store, const struct store_journal_record *row) must_use;
 int store_journal_record_list(struct store *store, const char *gateway, uint64_t from,
+        uint64_t limit, store_each *each, void *context) must_use;
+
+int store_work_order_put(struct store *store, const struct store_work_order *row) must_use;
+int store_work_order_get(
+        struct store *store, const char *id, struct store_work_order *row) must_use;
+/* `organization` NULL: of all; else those it is a party of. Newest first, below `before` ("" or
+ * NULL: from the newest). */
+int store_work_order_list(struct store *store, const char *organization, const char *before,
+        uint64_t limit, store_each *each, void *context) must_use;
+int store_work_order_list_open(struct store *store, store_each *each, void *context) must_use;
+/* A second one with the same digest is a fault: the caller has looked before. */
+int store_work_approval_put(struct store *store, const struct store_work_approval *row) must_use;
+/* In the order they came. */
+int store_work_approval_list(
+        struct store *store, const char *work_order, store_each *each, void *context) must_use;
+/* Outcome 1: no approval with this digest was ever taken. */
+int store_work_approval_get_digest(struct store *store, const uint8_t digest[STORE_HASH_BYTES],
+        struct store_work_approval *row) must_use;
+
+int store_notice_put(struct store *store, const struct store_notice *row) must_use;
+int store_notice_get(struct store *store, const char *id, struct store_notice *row) must_use;
+/* By the Message-ID of the mail: a mail that comes twice is one notice. */
+int store_notice_get_message(
+        struct store *store, const char *message_id, struct store_notice *row) must_use;
+/* `organization` NULL: of all; else of its sites, and what its accounts brought. Newest first as
+ * above. */
+int store_notice_list(struct store *store, const char *organization, const char *before,
+        uint64_t limit, store_each *each, void *context) must_use;
+
+int store_outbox_put(struct store *store, const struct store_outbox *row) must_use;
+int store_outbox_get(struct store *store, const char *id, struct store_outbox *row) must_use;
+/* Waiting ones whose time has come, the longest waiting first. */
+int store_outbox_list_due(struct store *store, int64_t usec, uint64_t limit, store_each *each,
+        void *context) must_use;
+int store_outbox_count_waiting(struct store *store, uint64_t *ret_count) must_use;
+
+int store_file_put(struct store *store, const struct store_file *row) must_use;
+int store_file_get(struct store *store, const char *id, struct store_file *row) must_use;
+/* `organization` NULL: of all; else those it sent or gets. Newest first, as above. */
+int store_file_list(struct store *store, const char *organization, const char *before,
         uint64_t limit, store_each *each, void *context) must_use;
 
 /* The ledger's leaves: appended at the end only, without gaps. */

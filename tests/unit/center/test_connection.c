@@ -27,12 +27,12 @@ static const char hospital_text[] =
         "sekisho site-policy 1\nsite core-hospital\nversion 9\n"
         "host ct address 192.168.10.20 service 100.64.2.20\n"
         "allow ct from device-maker/terminal to ct class remote-maintenance"
-        " protocol tcp port 104,11112 duration 1h\n";
+        " protocol tcp port 104,11112 duration 1h approval standing factor one\n";
 static const char maker_text[] =
         "sekisho site-policy 1\nsite device-maker\nversion 2\n"
         "host terminal address 192.168.10.20 service 100.64.3.10\n"
         "allow ct from terminal to core-hospital/ct class remote-maintenance"
-        " protocol tcp port 104,11112 duration 2h\n";
+        " protocol tcp port 104,11112 duration 2h approval standing factor one\n";
 
 struct fixture {
 	struct connection_machine *machine;
@@ -63,6 +63,8 @@ static void facts(void *context, const struct policy_request *request, const str
 	};
 
 	*ret_facts = (struct policy_facts){
+		.foreign = LAYER_BIT(LAYER_AGREEMENT) | LAYER_BIT(LAYER_PERSON) |
+		           LAYER_BIT(LAYER_WORK_ORDER) | LAYER_BIT(LAYER_EXCLUSION),
 		.provider = f.provider,
 		.initiator_policy = f.maker,
 		.responder_policy = f.hospital,
@@ -165,8 +167,9 @@ static void setup(void)
 		        .class = SERVICE_REMOTE_MAINTENANCE,
 		        .protocol = PROTOCOL_TCP,
 		        .port = 104,
-		        .duration_sec = 600 },
-		.person = "suzuki",
+		        .duration_sec = 600,
+		        .person = "suzuki" },
+		.terminal = "192.0.2.77",
 	};
 	begin();
 }

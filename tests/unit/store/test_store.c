@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "store/schema.h"
 #include "store/store.h"
 
 struct place {
@@ -297,6 +298,75 @@ TEST(migration_starts_again_from_an_empty_file)
 	        SQLITE_OK);
 	sqlite3_close(handle);
 	store = open_store(&place);
+	store_free(store);
+	place_remove(&place);
+}
+
+/* A database as schema 1 left it is brought up, and what it held is still there. */
+TEST(first_schema_is_brought_up)
+{
+	struct place place = place_new();
+	struct store_organization organization = { 0 };
+	struct store_person person = { .name = "suzuki",
+		.organization = "org-a",
+		.roles = "service-engineer",
+		.natural_person = "4711",
+		.state = "active",
+		.totp_step = 7 };
+	struct store_person back = { 0 };
+	struct store *store;
+	sqlite3 *handle;
+
+	CHECK(sqlite3_open(place.database, &handle) == SQLITE_OK);
+	CHECK(sqlite3_exec(handle, store_schema[0], 0, 0, 0) == SQLITE_OK);
+	CHECK(sqlite3_exec(handle,
+	              "INSERT INTO organizations VALUES ('org-a', 'hospital', 'A', 7);"
+	              "PRAGMA user_version = 1",
+	              0, 0, 0) == SQLITE_OK);
+	sqlite3_close(handle);
+	store = open_store(&place);
+	CHECK(store_organization_get(store, "org-a", &organization) == 0);
+	CHECK_TEXT(organization.title, "A");
+	CHECK_TEXT(organization.subcontractor_of, "");
+	CHECK(store_person_put(store, &person) == 0);
+	CHECK(store_person_get_natural(store, "org-a", "4711", &back) == 0);
+	CHECK_TEXT(back.name, "suzuki");
+	CHECK(back.totp_step == 7 && back.totp.count == 0);
+	store_row_clear(STORE_PERSON, &back);
+	store_free(store);
+	store = open_store(&place); /* and once more, with nothing to do */
+	CHECK(store_person_get(store, "suzuki", &back) == 0);
+	store_row_clear(STORE_PERSON, &back);
+	store_free(store);
+	place_remove(&place);
+}
+
+TEST(person_is_one_account_of_an_organization)
+{
+	struct place place = place_new();
+	struct store *store = open_store(&place);
+	struct store_organization organization = { .name = "org-a", .kind = "hospital" };
+	struct store_person person = { .name = "suzuki",
+		.token_hash = { 1 },
+		.organization = "org-a",
+		.natural_person = "4711",
+		.state = "active" };
+	struct store_person back = { 0 };
+	struct store_session session = { .person = "suzuki", .expires_usec = 100 };
+	uint64_t count = 0;
+
+	CHECK(store_organization_put(store, &organization) == 0);
+	CHECK(store_person_put(store, &person) == 0);
+	snprintf(person.name, sizeof(person.name), "suzuki-2");
+	person.token_hash[0] = 2;
+	CHECK(store_person_put(store, &person) < 0); /* the index refuses what nobody checked */
+	CHECK(store_person_get(store, "suzuki", &back) == 0);
+	store_row_clear(STORE_PERSON, &back);
+	CHECK(store_session_put(store, &session) == 0);
+	CHECK(store_session_count(store, "suzuki", 99, &count) == 0 && count == 1);
+	CHECK(store_session_count(store, "suzuki", 100, &count) == 0 && count == 0);
+	CHECK(store_session_delete_person(store, "suzuki") == 0);
+	CHECK(store_session_get(store, session.token_hash, &session) == 1);
 	store_free(store);
 	place_remove(&place);
 }
