@@ -1,6 +1,5 @@
 #include "gateway/address.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
@@ -17,6 +16,8 @@
 
 #define MESSAGE_BYTES 512
 #define ADDRESSES_MAX 8192
+#define IPV6_SETTINGS "/proc/sys/net/ipv6/conf"
+#define BRIDGE_SETTINGS "/proc/sys/net/bridge" /* there with the module br_netfilter only */
 
 struct address {
 	struct netlink netlink;
@@ -203,8 +204,8 @@ int address_link_remove(struct address *address, const char *name, struct err *e
 	                             : 0;
 }
 
-/* Adds or removes one /32. Returns the kernel's answer. */
-static int change_address(struct address *address, uint16_t type, unsigned index, struct in_addr ip)
+/* Adds or removes one address, /32 or /128. Returns the kernel's answer. */
+static int change_address(struct address *address, uint16_t type, unsigned index, struct ip ip)
 {
 	struct request request;
 	struct ifaddrmsg *change;
@@ -212,32 +213,31 @@ static int change_address(struct address *address, uint16_t type, unsigned index
 	request_start(address, &request, type,
 	        NLM_F_ACK | (type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0));
 	change = mnl_nlmsg_put_extra_header(request.message, sizeof(*change));
-	*change = (struct ifaddrmsg){ .ifa_family = AF_INET,
-		.ifa_prefixlen = 32,
+	*change = (struct ifaddrmsg){ .ifa_family = ip_socket_family(ip),
+		.ifa_prefixlen = (uint8_t)(8 * ip_bytes(ip)),
 		.ifa_scope = RT_SCOPE_UNIVERSE,
 		.ifa_index = index };
-	mnl_attr_put(request.message, IFA_LOCAL, sizeof(ip), &ip);
-	mnl_attr_put(request.message, IFA_ADDRESS, sizeof(ip), &ip);
+	mnl_attr_put(request.message, IFA_LOCAL, ip_bytes(ip), ip.bytes);
+	mnl_attr_put(request.message, IFA_ADDRESS, ip_bytes(ip), ip.bytes);
+	/* A bridge without ports hears no neighbour: it would look for duplicates for ever. */
+	mnl_attr_put_u32(request.message, IFA_FLAGS, ip.family == IP_V6 ? IFA_F_NODAD : 0);
 	return request_send(address, &request);
 }
 
-static int address_fault(int r, const char *interface, struct in_addr ip, struct err *err)
+static int address_fault(int r, const char *interface, struct ip ip, struct err *err)
 {
-	char text[INET_ADDRSTRLEN] = "";
-
-	inet_ntop(AF_INET, &ip, text, sizeof(text));
-	return err_set(err, FAULT(r), "address %s on %s: %s", text, interface, strerror(-r));
+	return err_set(
+	        err, FAULT(r), "address %s on %s: %s", ip_print(ip).text, interface, strerror(-r));
 }
 
-int address_add(struct address *address, const char *interface, struct in_addr ip, struct err *err)
+int address_add(struct address *address, const char *interface, struct ip ip, struct err *err)
 {
 	int r = change_address(address, RTM_NEWADDR, link_index(interface), ip);
 
 	return r < 0 && r != -EEXIST ? address_fault(r, interface, ip, err) : 0;
 }
 
-int address_remove(
-        struct address *address, const char *interface, struct in_addr ip, struct err *err)
+int address_remove(struct address *address, const char *interface, struct ip ip, struct err *err)
 {
 	unsigned index = link_index(interface);
 	int r = index > 0 ? change_address(address, RTM_DELADDR, index, ip) : 0;
@@ -245,9 +245,23 @@ int address_remove(
 	return r < 0 && r != -EADDRNOTAVAIL ? address_fault(r, interface, ip, err) : 0;
 }
 
-typedef void address_each(void *context, const struct ifaddrmsg *head, struct in_addr ip);
+typedef void address_each(void *context, const struct ifaddrmsg *head, struct ip ip);
 
-/* Calls `each` for every IPv4 address of the gateway. */
+/* The address of one message; IPv6 says it in another attribute. */
+static struct ip take_ip(const struct ifaddrmsg *head, const struct attr_table *table)
+{
+	unsigned type = table->attrs[IFA_LOCAL] ? IFA_LOCAL : IFA_ADDRESS;
+
+	if (head->ifa_family == AF_INET && attr_has(table, type, 4)) {
+		return ip_make(IP_V4, mnl_attr_get_payload(table->attrs[type]));
+	}
+	if (head->ifa_family == AF_INET6 && attr_has(table, type, 16)) {
+		return ip_make(IP_V6, mnl_attr_get_payload(table->attrs[type]));
+	}
+	return (struct ip){ 0 };
+}
+
+/* Calls `each` for every address of the gateway. */
 static int walk_addresses(struct address *address, address_each *each, void *context)
 {
 	struct request request;
@@ -256,7 +270,7 @@ static int walk_addresses(struct address *address, address_each *each, void *con
 
 	request_start(address, &request, RTM_GETADDR, NLM_F_DUMP);
 	head = mnl_nlmsg_put_extra_header(request.message, sizeof(*head));
-	head->ifa_family = AF_INET;
+	head->ifa_family = AF_UNSPEC;
 	r = netlink_send(&address->netlink, request.bytes, request.message->nlmsg_len);
 	while (r == 0) {
 		const struct nlmsghdr *message;
@@ -281,7 +295,7 @@ static int walk_addresses(struct address *address, address_each *each, void *con
 				continue;
 			}
 			each(context, mnl_nlmsg_get_payload(message),
-			        (struct in_addr){ .s_addr = attr_raw32(&table, IFA_LOCAL) });
+			        take_ip(mnl_nlmsg_get_payload(message), &table));
 		}
 		r = r == 1 ? 0 : FAULT(-EBADMSG);
 	}
@@ -290,17 +304,19 @@ static int walk_addresses(struct address *address, address_each *each, void *con
 
 struct found {
 	unsigned index;
-	struct in_addr *out;
+	struct ip *out;
 	size_t room, count;
-	bool hosts; /* /32 addresses; else global ones of any length */
+	enum ip_family family; /* global ones of this family; none: those that stand alone */
 };
 
-static void note_address(void *context, const struct ifaddrmsg *head, struct in_addr ip)
+static void note_address(void *context, const struct ifaddrmsg *head, struct ip ip)
 {
 	struct found *found = context;
 
-	if (head->ifa_index != found->index || ip.s_addr == 0 ||
-	        (found->hosts ? head->ifa_prefixlen != 32 : head->ifa_scope != RT_SCOPE_UNIVERSE)) {
+	if (head->ifa_index != found->index || ip.family == IP_NONE ||
+	        head->ifa_scope != RT_SCOPE_UNIVERSE ||
+	        (found->family ? ip.family != found->family
+	                       : head->ifa_prefixlen != 8 * ip_bytes(ip))) {
 		return;
 	}
 	if (found->count < found->room) {
@@ -309,32 +325,30 @@ static void note_address(void *context, const struct ifaddrmsg *head, struct in_
 	found->count++;
 }
 
-int address_list(struct address *address, const char *interface, struct in_addr *out, size_t room,
+int address_list(struct address *address, const char *interface, struct ip *out, size_t room,
         size_t *ret_count, struct err *err)
 {
-	struct found found = {
-		.index = link_index(interface), .out = out, .room = room, .hosts = true
-	};
+	struct found found = { .index = link_index(interface), .out = out, .room = room };
 	int r = walk_addresses(address, note_address, &found);
 
 	*ret_count = found.count;
 	return r < 0 ? err_set(err, FAULT(r), "addresses of %s: %s", interface, strerror(-r)) : 0;
 }
 
-static bool holds(const struct in_addr *ips, size_t count, struct in_addr ip)
+static bool holds(const struct ip *ips, size_t count, struct ip ip)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (ips[i].s_addr == ip.s_addr) {
+		if (ip_equal(ips[i], ip)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-int address_set(struct address *address, const char *interface, const struct in_addr *ips,
-        size_t count, struct err *err)
+int address_set(struct address *address, const char *interface, const struct ip *ips, size_t count,
+        struct err *err)
 {
-	struct in_addr *have = mem_new(ADDRESSES_MAX, sizeof(*have));
+	struct ip *have = mem_new(ADDRESSES_MAX, sizeof(*have));
 	size_t have_count;
 	int r = address_list(address, interface, have, ADDRESSES_MAX, &have_count, err);
 
@@ -353,10 +367,12 @@ int address_set(struct address *address, const char *interface, const struct in_
 	return r < 0 ? FAULT(r) : r;
 }
 
-int address_find(
-        struct address *address, const char *interface, struct in_addr *ret_ip, struct err *err)
+int address_find(struct address *address, const char *interface, enum ip_family family,
+        struct ip *ret_ip, struct err *err)
 {
-	struct found found = { .index = link_index(interface), .out = ret_ip, .room = 1 };
+	struct found found = {
+		.index = link_index(interface), .out = ret_ip, .room = 1, .family = family
+	};
 	int r = walk_addresses(address, note_address, &found);
 
 	if (r < 0) {
@@ -364,11 +380,12 @@ int address_find(
 	}
 	return found.count > 0 && found.index > 0
 	               ? 0
-	               : err_set(err, 1, "interface %s has no IPv4 address", interface);
+	               : err_set(err, 1, "interface %s has no IPv%d address", interface,
+	                         (int)family);
 }
 
 struct route {
-	struct in_addr prefix;
+	struct ip prefix;
 	unsigned bits;
 	unsigned index; /* 0: blackhole */
 };
@@ -381,21 +398,20 @@ static int change_route(struct address *address, uint16_t type, const struct rou
 	request_start(address, &request, type,
 	        NLM_F_ACK | (type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_REPLACE : 0));
 	change = mnl_nlmsg_put_extra_header(request.message, sizeof(*change));
-	*change = (struct rtmsg){ .rtm_family = AF_INET,
+	*change = (struct rtmsg){ .rtm_family = ip_socket_family(route->prefix),
 		.rtm_dst_len = (unsigned char)route->bits,
 		.rtm_table = RT_TABLE_MAIN,
 		.rtm_protocol = RTPROT_STATIC,
 		.rtm_scope = route->index > 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
 		.rtm_type = route->index > 0 ? RTN_UNICAST : RTN_BLACKHOLE };
-	mnl_attr_put(request.message, RTA_DST, sizeof(route->prefix), &route->prefix);
+	mnl_attr_put(request.message, RTA_DST, ip_bytes(route->prefix), route->prefix.bytes);
 	if (route->index > 0) {
 		mnl_attr_put_u32(request.message, RTA_OIF, route->index);
 	}
 	return request_send(address, &request);
 }
 
-int address_blackhole_add(
-        struct address *address, struct in_addr prefix, unsigned bits, struct err *err)
+int address_blackhole_add(struct address *address, struct ip prefix, unsigned bits, struct err *err)
 {
 	int r = change_route(
 	        address, RTM_NEWROUTE, &(struct route){ .prefix = prefix, .bits = bits });
@@ -403,19 +419,22 @@ int address_blackhole_add(
 	return r < 0 ? err_set(err, FAULT(r), "blackhole route: %s", strerror(-r)) : 0;
 }
 
-int address_route_add(
-        struct address *address, struct in_addr ip, const char *interface, struct err *err)
+int address_route_add(struct address *address, struct ip ip, const char *interface, struct err *err)
 {
-	struct route route = { .prefix = ip, .bits = 32, .index = link_index(interface) };
+	struct route route = {
+		.prefix = ip, .bits = (unsigned)(8 * ip_bytes(ip)), .index = link_index(interface)
+	};
 	int r = route.index > 0 ? change_route(address, RTM_NEWROUTE, &route) : -ENODEV;
 
 	return r < 0 ? err_set(err, FAULT(r), "route through %s: %s", interface, strerror(-r)) : 0;
 }
 
 int address_route_remove(
-        struct address *address, struct in_addr ip, const char *interface, struct err *err)
+        struct address *address, struct ip ip, const char *interface, struct err *err)
 {
-	struct route route = { .prefix = ip, .bits = 32, .index = link_index(interface) };
+	struct route route = {
+		.prefix = ip, .bits = (unsigned)(8 * ip_bytes(ip)), .index = link_index(interface)
+	};
 	/* Without the interface its routes are gone too. */
 	int r = route.index > 0 ? change_route(address, RTM_DELROUTE, &route) : 0;
 
@@ -438,13 +457,38 @@ static const struct {
 	{ "/proc/sys/net/ipv4/conf/all/send_redirects", "0" },
 	{ "/proc/sys/net/ipv4/conf/all/accept_redirects", "0" },
 	{ "/proc/sys/net/ipv4/conf/all/accept_source_route", "0" },
+	{ "/proc/sys/net/ipv6/conf/all/accept_redirects", "0" },
+	{ "/proc/sys/net/ipv6/conf/all/accept_source_route", "0" },
+	/* What a bridge switches within a LAN is for the table of the bridge alone. */
+	{ BRIDGE_SETTINGS "/bridge-nf-call-iptables", "0" },
+	{ BRIDGE_SETTINGS "/bridge-nf-call-ip6tables", "0" },
+	{ BRIDGE_SETTINGS "/bridge-nf-call-arptables", "0" },
 	/* Last, when the rest holds. */
 	{ "/proc/sys/net/ipv4/ip_forward", "1" },
+	{ IPV6_SETTINGS "/all/forwarding", "1" },
 };
 
-int address_settings_apply(struct err *err)
+static bool is_below(const char *path, const char *folder)
 {
+	return strncmp(path, folder, strlen(folder)) == 0;
+}
+
+int address_settings_apply(const char *wan, struct err *err)
+{
+	AUTO_STRING char *advertised = mem_format(IPV6_SETTINGS "/%s/accept_ra", wan);
+	bool has_ipv6 = access(IPV6_SETTINGS, F_OK) == 0;
+	bool has_bridge = access(BRIDGE_SETTINGS, F_OK) == 0;
+	AUTO_FD int ra = open(advertised, O_WRONLY | O_CLOEXEC);
+
+	if (has_ipv6 && (ra < 0 || write(ra, "2", 1) != 1)) {
+		return err_set(
+		        err, FAULT(-errno), "%s: cannot write 2: %s", advertised, strerror(errno));
+	}
 	for (size_t i = 0; i < ARRAY_COUNT(settings); i++) {
+		if ((!has_ipv6 && is_below(settings[i].path, IPV6_SETTINGS)) ||
+		        (!has_bridge && is_below(settings[i].path, BRIDGE_SETTINGS))) {
+			continue;
+		}
 		AUTO_FD int fd = open(settings[i].path, O_WRONLY | O_CLOEXEC);
 
 		if (fd < 0 || write(fd, settings[i].value, 1) != 1) {

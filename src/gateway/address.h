@@ -11,12 +11,12 @@
 #pragma once
 
 #include <net/if.h>
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "wire/ip.h"
 
 struct address;
 
@@ -32,31 +32,33 @@ int address_tunnel_make(struct address *address, const char *name, const char *w
         struct err *err) must_use;
 int address_link_remove(struct address *address, const char *name, struct err *err) must_use;
 
-/* /32 addresses of an interface. */
-int address_add(struct address *address, const char *interface, struct in_addr ip,
-        struct err *err) must_use;
-int address_remove(struct address *address, const char *interface, struct in_addr ip,
-        struct err *err) must_use;
+/* Addresses of an interface, each alone (/32, /128). */
+int address_add(
+        struct address *address, const char *interface, struct ip ip, struct err *err) must_use;
+int address_remove(
+        struct address *address, const char *interface, struct ip ip, struct err *err) must_use;
 /* Writes up to `room` addresses; `ret_count` is how many there are. */
-int address_list(struct address *address, const char *interface, struct in_addr *out, size_t room,
+int address_list(struct address *address, const char *interface, struct ip *out, size_t room,
         size_t *ret_count, struct err *err) must_use;
 /* Makes the interface hold exactly these addresses. */
-int address_set(struct address *address, const char *interface, const struct in_addr *ips,
-        size_t count, struct err *err) must_use;
-/* The first global address of an interface. Outcome 1: it has none, or there is no such interface.
- */
-int address_find(struct address *address, const char *interface, struct in_addr *ret_ip,
+int address_set(struct address *address, const char *interface, const struct ip *ips, size_t count,
         struct err *err) must_use;
+/* The first global address of this family of an interface. Outcome 1: it has none, or there is no
+ * such interface. */
+int address_find(struct address *address, const char *interface, enum ip_family family,
+        struct ip *ret_ip, struct err *err) must_use;
 
 int address_blackhole_add(
-        struct address *address, struct in_addr prefix, unsigned bits, struct err *err) must_use;
+        struct address *address, struct ip prefix, unsigned bits, struct err *err) must_use;
 /* A route to one service address through a peer's xfrm interface. */
-int address_route_add(struct address *address, struct in_addr ip, const char *interface,
-        struct err *err) must_use;
-int address_route_remove(struct address *address, struct in_addr ip, const char *interface,
-        struct err *err) must_use;
+int address_route_add(
+        struct address *address, struct ip ip, const char *interface, struct err *err) must_use;
+int address_route_remove(
+        struct address *address, struct ip ip, const char *interface, struct err *err) must_use;
 
 /* Writes the settings below /proc/sys that the filter relies on: no pick-up of unknown TCP flows,
  * flow counters and times, conntrack events, forwarding, loose reverse path check on the tunnel
- * side. A setting that cannot be written is a fault. */
-int address_settings_apply(struct err *err) must_use;
+ * side. A setting that cannot be written is a fault; without IPv6 or bridge filtering in the kernel
+ * their settings are none. `wan` still hears router advertisements, which a kernel that forwards
+ * IPv6 does not by itself. */
+int address_settings_apply(const char *wan, struct err *err) must_use;

@@ -103,20 +103,33 @@ static void back_off(struct agent *agent)
 	}
 }
 
-/* The gateway's own idea of its address: if the center sees another, there is a NAT between. */
-static void find_address(const struct agent *agent, char out[INET_ADDRSTRLEN])
+/* False for one that is of no use beyond the link. */
+static bool take_address(const struct ifaddrs *one, char out[INET6_ADDRSTRLEN])
 {
+	const struct sockaddr_in *four = (const void *)one->ifa_addr;
+	const struct sockaddr_in6 *six = (const void *)one->ifa_addr;
+
+	if (one->ifa_addr->sa_family == AF_INET) {
+		return inet_ntop(AF_INET, &four->sin_addr, out, INET6_ADDRSTRLEN) != NULL;
+	}
+	return !IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) &&
+	       inet_ntop(AF_INET6, &six->sin6_addr, out, INET6_ADDRSTRLEN) != NULL;
+}
+
+/* The gateway's own idea of its address: if the center sees another, there is a NAT between. */
+static void find_address(const struct agent *agent, char out[INET6_ADDRSTRLEN])
+{
+	/* Of the family that the center is reached by: it compares. */
+	bool six = strchr(agent->config->center, ':') != NULL;
 	struct ifaddrs *all, *one;
 
-	strcpy(out, "0.0.0.0");
+	strcpy(out, six ? "any" : "0.0.0.0");
 	if (getifaddrs(&all) < 0) {
 		return;
 	}
 	for (one = all; one; one = one->ifa_next) {
-		if (one->ifa_addr && one->ifa_addr->sa_family == AF_INET &&
-		        strcmp(one->ifa_name, agent->config->wan) == 0) {
-			inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)one->ifa_addr)->sin_addr,
-			        out, INET_ADDRSTRLEN);
+		if (one->ifa_addr && one->ifa_addr->sa_family == (six ? AF_INET6 : AF_INET) &&
+		        strcmp(one->ifa_name, agent->config->wan) == 0 && take_address(one, out)) {
 			break;
 		}
 	}
@@ -166,13 +179,25 @@ static void warm_calls(struct agent *agent)
 	}
 }
 
+/* priv renews by itself what survives an outage, and has to know of one. */
+static void tell_link(struct agent *agent, bool up)
+{
+	AUTO_BUF struct buf payload = BUF(1);
+
+	buf_add_u8(&payload, up);
+	if (agent_send(agent, MESSAGE_LINK, 0, &payload) != 0) {
+		log_debug("priv takes an agent that is gone for a lost link itself");
+	}
+}
+
 static int on_event(void *context, const struct sse_event *event)
 {
 	struct agent *agent = context;
 	AUTO_BUF struct buf payload = BUF(MESSAGE_BYTES_MAX);
 
 	if (!event->name) {
-		return 0; /* a heartbeat */
+		tell_link(agent, true); /* a heartbeat */
+		return 0;
 	}
 	if (strcmp(event->name, "checkpoint") == 0) {
 		agent_ledger_take(agent, event->data, event->data_bytes);
@@ -209,6 +234,7 @@ static void on_stream_closed(void *context, const struct http_response *response
 	if (lived >= STEADY_USEC) {
 		agent->back_off_msec = BACK_OFF_MSEC_MIN;
 	}
+	tell_link(agent, false);
 	if (was_online && agent->link_said) {
 		agent->link_said = false;
 		agent_note(agent, "center.lost", agent->config->center, agent->state_text);
@@ -222,7 +248,7 @@ static void try_connect(void *context)
 	struct http_client_options options = { .host = agent->config->center,
 		.port = (uint16_t)agent->config->device_port,
 		.tls = agent->tls };
-	char address[INET_ADDRSTRLEN];
+	char address[INET6_ADDRSTRLEN];
 	AUTO_STRING char *path = NULL;
 	struct http_client_stream stream = { .deadline_msec = STREAM_DEADLINE_MSEC,
 		.silence_msec = SILENCE_MSEC,

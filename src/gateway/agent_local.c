@@ -215,6 +215,7 @@ static void on_answered(void *context, const struct http_response *response)
 struct connect {
 	char from[NAME_BYTES_MAX + 1], to[HOST_REF_BYTES_MAX + 1], class[NAME_BYTES_MAX + 1];
 	char protocol[8], duration[16], person[PERSON_BYTES_MAX + 1];
+	char code[16], terminal[ADDRESS_TEXT_BYTES_MAX];
 	uint64_t port;
 	const char *command;
 };
@@ -232,8 +233,12 @@ static const struct json_field connect_fields[] = {
 	        .max = 7 },
 	{ JSON_FIELD("port", FIELD_COUNT, struct connect, port), .max = 65535 },
 	{ JSON_FIELD("duration", FIELD_TEXT, struct connect, duration), .min = 1, .max = 15 },
-	{ JSON_FIELD("person", FIELD_TEXT, struct connect, person), .required = true, .min = 1,
-	        .max = PERSON_BYTES_MAX },
+	/* "": the gateway itself asks. The center decides whether nobody, one or two factors are
+	 * enough. */
+	{ JSON_FIELD("person", FIELD_TEXT, struct connect, person), .max = PERSON_BYTES_MAX },
+	{ JSON_FIELD("code", FIELD_TEXT, struct connect, code), .max = 15 },
+	{ JSON_FIELD("terminal", FIELD_TEXT, struct connect, terminal),
+	        .max = ADDRESS_TEXT_BYTES_MAX - 1 },
 	{ 0 },
 };
 
@@ -264,9 +269,10 @@ static void ask_connect(struct local *local, const json_t *line)
 		answer_error(local, agent->state_text);
 		return;
 	}
-	object = json_pack("{s:s,s:s,s:s,s:s,s:I,s:s}", "from", connect.from, "to", connect.to,
-	        "class", connect.class, "protocol", connect.protocol, "port",
-	        (json_int_t)connect.port, "person", connect.person);
+	object = json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:s}", "from", connect.from, "to",
+	        connect.to, "class", connect.class, "protocol", connect.protocol, "port",
+	        (json_int_t)connect.port, "person", connect.person, "code", connect.code,
+	        "terminal", connect.terminal);
 	if (sec > 0) {
 		json_object_set_new(object, "duration_sec", json_integer(sec));
 	}

@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "loop/loop.h"
+#include "wire/ip.h"
 
 #define CHARON_PARALLEL_MAX 16
 #define CHARON_QUEUE_COUNT_MAX 4096 /* calls waiting for their turn */
@@ -87,8 +88,8 @@ struct charon_peer {
 	bool encapsulate; /* force UDP encapsulation */
 	const char *ike_proposal, *esp_proposal; /* NULL for the default; comma between several */
 	const struct charon_child {
-		const char *name;             /* unique among all peers' */
-		struct in_addr local, remote; /* service addresses, /32 each */
+		const char *name;        /* unique among all peers' */
+		struct ip local, remote; /* service addresses, each alone */
 	} * children;
 	size_t children_count;
 };

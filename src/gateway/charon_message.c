@@ -74,12 +74,11 @@ static void put_list(struct vici_writer *writer, const char *name, const char *t
 	vici_list_end(writer);
 }
 
-static void put_address(struct vici_writer *writer, const char *name, struct in_addr ip)
+static void put_address(struct vici_writer *writer, const char *name, struct ip ip)
 {
-	char text[INET_ADDRSTRLEN + 4];
+	char text[IP_TEXT_BYTES_MAX + 4];
 
-	assert_always(inet_ntop(AF_INET, &ip, text, INET_ADDRSTRLEN));
-	strcat(text, "/32");
+	snprintf(text, sizeof(text), "%s/%zu", ip_print(ip).text, 8 * ip_bytes(ip));
 	vici_list_text(writer, name, text);
 }
 

@@ -12,6 +12,8 @@
 
 #define FIELD(name) offsetof(struct gateway_config, name)
 
+static const char *const gateway_zone_keys[] = { "zone-dmz", "zone-sz", "zone-hsz" };
+
 const struct config_key gateway_config_keys[] = {
 	{ "", "provider", CONFIG_NAME, FIELD(provider), NULL, true, 0, 0,
 	        "The provider whose service this gateway uses." },
@@ -45,8 +47,19 @@ const struct config_key gateway_config_keys[] = {
 	        "by commas." },
 	{ "network", "service-prefix", CONFIG_TEXT, FIELD(service_prefix), "100.64.0.0/10", false,
 	        0, 0,
-	        "The range that holds the service addresses of every site of the provider; the "
-	        "packet filter guards it." },
+	        "The range that holds the service addresses of every site of the provider, or two, "
+	        "one of IPv4 and one of IPv6, separated by a comma; the packet filter guards "
+	        "them." },
+	{ "network", "zone-dmz", CONFIG_TEXT, FIELD(zones[0]), "", false, 0, 0,
+	        "Interfaces behind which the hosts of zone dmz are, and nobody else, separated by "
+	        "commas. Nothing passes between the interfaces of the site through the gateway." },
+	{ "network", "zone-sz", CONFIG_TEXT, FIELD(zones[1]), "", false, 0, 0,
+	        "The same for zone sz." },
+	{ "network", "zone-hsz", CONFIG_TEXT, FIELD(zones[2]), "", false, 0, 0,
+	        "The same for zone hsz, whose hosts may have remote maintenance only." },
+	{ "network", "path-mtu", CONFIG_COUNT, FIELD(path_mtu), "1400", false, 1280, 9000,
+	        "What the line to other gateways carries at least, in bytes; TCP in the tunnels is "
+	        "kept small enough for it." },
 	{ "network", "dataplane", CONFIG_TEXT, FIELD(dataplane), "auto", false, 0, 0,
 	        "auto, kernel (ESP in the kernel) or libipsec (ESP in charon)." },
 	{ "token", "module", CONFIG_PATH, FIELD(token_module), "/usr/lib/softhsm/libsofthsm2.so",
@@ -98,13 +111,62 @@ static int read_ports(const char *path, struct gateway_config *config, struct er
 	return 0;
 }
 
+/* Outcome 1: wrong. */
+static int read_services(struct gateway_config *config)
+{
+	AUTO_STRING char *text = mem_string(config->service_prefix);
+	char *rest = text, *word;
+
+	while ((word = strsep(&rest, ", "))) {
+		struct prefix prefix;
+		size_t count = config->services_count;
+
+		if (*word == '\0') {
+			continue;
+		}
+		if (count == ARRAY_COUNT(config->services) || prefix_parse(word, &prefix) != 0 ||
+		        prefix.bits < (prefix.address.family == ADDRESS_V4 ? 8 : 16) ||
+		        (count > 0 &&
+		                config->services[0].address.family == prefix.address.family)) {
+			return 1;
+		}
+		config->services[config->services_count++] = prefix;
+	}
+	return config->services_count > 0 ? 0 : 1;
+}
+
+static int read_zones(const char *path, struct gateway_config *config, struct err *err)
+{
+	for (size_t zone = 0; zone < ARRAY_COUNT(config->zones); zone++) {
+		AUTO_STRING char *names = mem_string(config->zones[zone]);
+		char *rest = names, *word;
+
+		while ((word = strsep(&rest, ", "))) {
+			size_t *count = &config->zone_interface_count[zone];
+
+			if (*word == '\0') {
+				continue;
+			}
+			if (*count == GATEWAY_ZONE_INTERFACES_MAX ||
+			        text_equal(word, config->wan)) {
+				return err_set(err, 1,
+				        "%s: [network] %s: a zone has at most %d interfaces, and "
+				        "the wan interface is in none",
+				        path, gateway_zone_keys[zone], GATEWAY_ZONE_INTERFACES_MAX);
+			}
+			config->zone_interfaces[zone][(*count)++] = mem_string(word);
+		}
+	}
+	return 0;
+}
+
 static int read_network(const char *path, struct gateway_config *config, struct err *err)
 {
-	if (prefix_parse(config->service_prefix, &config->services) != 0 ||
-	        config->services.address.family != ADDRESS_V4 || config->services.bits < 8) {
+	if (read_services(config) != 0) {
 		return err_set(err, 1,
 		        "%s: [network] service-prefix: must be an IPv4 prefix such as "
-		        "100.64.0.0/10, not \"%s\"",
+		        "100.64.0.0/10 (8 bits or more), an IPv6 prefix such as fd00:64::/32 (16 "
+		        "bits or more), or both, separated by a comma, not \"%s\"",
 		        path, config->service_prefix);
 	}
 	if (text_equal(config->wan, config->lan)) {
@@ -112,7 +174,7 @@ static int read_network(const char *path, struct gateway_config *config, struct 
 		        "%s: [network] wan and lan: must be two interfaces, not both \"%s\"", path,
 		        config->wan);
 	}
-	return read_ports(path, config, err);
+	return read_zones(path, config, err) ? 1 : read_ports(path, config, err);
 }
 
 int gateway_config_read(const char *path, struct gateway_config *config, struct err *err)
@@ -138,16 +200,13 @@ int gateway_config_read(const char *path, struct gateway_config *config, struct 
 	return read_network(path, config, err);
 }
 
-struct in_addr gateway_service_prefix(const struct gateway_config *config)
-{
-	struct in_addr ip;
-
-	memcpy(&ip, config->services.address.bytes, sizeof(ip));
-	return ip;
-}
-
 void gateway_config_clear(struct gateway_config *config)
 {
+	for (size_t zone = 0; zone < ARRAY_COUNT(config->zones); zone++) {
+		while (config->zone_interface_count[zone] > 0) {
+			free(config->zone_interfaces[zone][--config->zone_interface_count[zone]]);
+		}
+	}
 	config_clear(gateway_config_keys, config);
 }
 

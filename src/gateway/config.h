@@ -8,6 +8,7 @@
 #include "model/address.h"
 
 #define GATEWAY_LOCAL_PORTS_MAX 16
+#define GATEWAY_ZONE_INTERFACES_MAX 8
 
 struct gateway_config {
 	char *provider;       /* whose service this gateway uses */
@@ -23,6 +24,8 @@ struct gateway_config {
 	char *allow_local;    /* tcp ports open to the gateway itself from the lan, e.g. "22" */
 	char *service_prefix; /* in which every service address lies */
 	char *dataplane;      /* auto, kernel or libipsec */
+	char *zones[3];       /* interfaces of DMZ, SZ and HSZ, separated by commas */
+	uint64_t path_mtu;
 
 	char *token_module; /* PKCS#11 module of the token */
 	char *token_label;
@@ -39,12 +42,13 @@ struct gateway_config {
 	char *log_level;
 
 	/* Read from the texts above. */
-	struct prefix services; /* IPv4 */
+	struct prefix services[2]; /* at most one of each family */
+	char *zone_interfaces[3][GATEWAY_ZONE_INTERFACES_MAX];
+	size_t zone_interface_count[3];
+	size_t services_count;
 	uint16_t local_ports[GATEWAY_LOCAL_PORTS_MAX];
 	size_t local_port_count;
 };
-
-struct in_addr gateway_service_prefix(const struct gateway_config *config);
 
 extern const struct config_key gateway_config_keys[];
 

@@ -21,31 +21,11 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
-#include "gateway/netlink.h"
+#include "gateway/firewall_private.h"
 
 #define NFT_PROGRAM "/usr/sbin/nft"
 #define NFT_MSEC_MAX 10000
-#define RULESET_BYTES_MAX (32 << 10)
 #define LIST_ATTEMPTS_MAX 8 /* a list that changes while it is read is asked for again */
-#define ELEMENTS_MAX (4 * TUNNELS_PER_GATEWAY_MAX)
-#define CHANGE_COUNT (FIREWALL_UNKNOWN + 1)
-
-struct firewall {
-	struct loop *loop;
-	char table[NFT_NAME_BYTES_MAX + 1];
-	char *ruleset;
-	struct firewall_handlers handlers;
-	void *context;
-	struct netlink ask, changes, flows;
-	struct loop_fd *changes_watch, *flows_watch;
-	struct buf in;
-	pid_t loader; /* the nft that is running for us */
-	/* Foreign changes; told by a timer, so that a handler may call anything here. */
-	struct loop_timer *tell;
-	bool touched[CHANGE_COUNT]; /* by the change that is being read */
-	bool pending[CHANGE_COUNT];
-	char process[32];
-};
 
 static void tell_foreign(void *context)
 {
@@ -218,6 +198,10 @@ int firewall_new(struct loop *loop, const struct firewall_config *config,
 	}
 	assert_always(text_copy(firewall->table, sizeof(firewall->table), config->table) == 0);
 	firewall->ruleset = buf_take_text(&ruleset);
+	firewall->families_count = config->services_count;
+	for (size_t i = 0; i < config->services_count; i++) {
+		firewall->families[i] = config->services[i].ip.family;
+	}
 	r = open_sockets(firewall);
 	if (r < 0) {
 		return err_set(err, FAULT(r), "netfilter's netlink sockets: %s", strerror(-r));
@@ -239,6 +223,7 @@ struct firewall *firewall_free(struct firewall *firewall)
 	netlink_close(&firewall->flows);
 	buf_clear(&firewall->in);
 	free(firewall->ruleset);
+	free(firewall->away);
 	free(firewall);
 	return NULL;
 }
@@ -294,7 +279,7 @@ static void take_words(int output, struct err *err)
 	        words[0] ? words : "it said nothing (is " NFT_PROGRAM " there?)");
 }
 
-static int load_text(struct firewall *firewall, const char *text, struct err *err)
+int firewall_text_load(struct firewall *firewall, const char *text, struct err *err)
 {
 	AUTO_FD int input = memfd_create("ruleset", MFD_CLOEXEC);
 	AUTO_FD int output = memfd_create("words", MFD_CLOEXEC);
@@ -324,9 +309,16 @@ static int load_text(struct firewall *firewall, const char *text, struct err *er
 	return r < 0 ? FAULT(r) : r;
 }
 
+/* The sets may have gone: they are read and written anew at the next firewall_away_set(). */
+static void away_unknown(struct firewall *firewall)
+{
+	firewall->bridge = firewall->away_known = false;
+}
+
 int firewall_load(struct firewall *firewall, struct err *err)
 {
-	return load_text(firewall, firewall->ruleset, err);
+	away_unknown(firewall);
+	return firewall_text_load(firewall, firewall->ruleset, err);
 }
 
 int firewall_unload(struct firewall *firewall, struct err *err)
@@ -336,7 +328,8 @@ int firewall_unload(struct firewall *firewall, struct err *err)
 	                                    "add table ip6 %s\ndelete table ip6 %s\n",
 	        firewall->table, firewall->table, firewall->table, firewall->table);
 
-	return load_text(firewall, text, err);
+	away_unknown(firewall);
+	return firewall_text_load(firewall, text, err);
 }
 
 /* Looks through one datagram of answers to a batch. Outcome 1: the end is not in it. */
@@ -366,7 +359,7 @@ static int take_acks(const struct buf *in, const struct nft_batch *batch, uint32
 
 /* Sends the batch and waits. Returns the kernel's answer or, negative as well, what went wrong on
  * the way there. */
-static int commit(struct firewall *firewall, struct nft_batch *batch)
+int firewall_commit(struct firewall *firewall, struct nft_batch *batch)
 {
 	uint32_t last = batch->sequence - 1; /* the last change: the end message comes after it */
 	int error = 0, r;
@@ -387,7 +380,7 @@ static int commit(struct firewall *firewall, struct nft_batch *batch)
 	return r < 0 ? FAULT(r) : error;
 }
 
-static void batch_start(struct firewall *firewall, struct nft_batch *batch)
+void firewall_batch_start(struct firewall *firewall, struct nft_batch *batch)
 {
 	/* Far from wrapping, so that sequences of one batch compare. */
 	if (firewall->ask.sequence > UINT32_MAX / 2) {
@@ -418,22 +411,20 @@ static size_t part_of(size_t count)
 	return count < NFT_BATCH_CHANGES_MAX ? count : NFT_BATCH_CHANGES_MAX;
 }
 
-/* Puts the change that stands at a place of a list into the batch. */
-typedef void add_change(struct nft_batch *batch, const void *list, size_t place);
-
 /* Makes `count` changes, as many at once as the kernel takes; ends at the first that fails. */
-static int commit_list(struct firewall *firewall, add_change *add, const void *list, size_t count)
+int firewall_commit_list(
+        struct firewall *firewall, firewall_change_add *add, const void *list, size_t count)
 {
 	for (size_t done = 0, part; done < count; done += part) {
 		struct nft_batch batch;
 		int r;
 
 		part = part_of(count - done);
-		batch_start(firewall, &batch);
+		firewall_batch_start(firewall, &batch);
 		for (size_t i = 0; i < part; i++) {
 			add(&batch, list, done + i);
 		}
-		r = outcome_of(commit(firewall, &batch));
+		r = outcome_of(firewall_commit(firewall, &batch));
 		nft_batch_clear(&batch);
 		if (r != 0) {
 			return r;
@@ -460,7 +451,7 @@ int firewall_lease_set(struct firewall *firewall, const struct nft_lease *leases
 	struct lease_list list = { leases, timeout_msec };
 
 	assert_always(timeout_msec > 0 && timeout_msec <= LEASE_SEC_MAX * 1000);
-	return commit_list(firewall, add_lease, &list, count);
+	return firewall_commit_list(firewall, add_lease, &list, count);
 }
 
 /* The way that does not depend on marks or on room in the map; dearer. */
@@ -469,9 +460,9 @@ static int remove_one(struct firewall *firewall, const struct nft_lease *lease)
 	struct nft_batch batch;
 	int r;
 
-	batch_start(firewall, &batch);
+	firewall_batch_start(firewall, &batch);
 	nft_lease_delete(&batch, FIREWALL_LEASE_MAP, lease);
-	r = commit(firewall, &batch);
+	r = firewall_commit(firewall, &batch);
 	nft_batch_clear(&batch);
 	return r == -ENOENT ? 0 : r;
 }
@@ -483,11 +474,11 @@ int firewall_lease_remove(struct firewall *firewall, const struct nft_lease *lea
 		struct nft_batch batch;
 		int r;
 
-		batch_start(firewall, &batch);
+		firewall_batch_start(firewall, &batch);
 		for (size_t i = 0; i < part; i++) {
 			nft_lease_remove(&batch, FIREWALL_LEASE_MAP, &leases[i]);
 		}
-		r = outcome_of(commit(firewall, &batch));
+		r = outcome_of(firewall_commit(firewall, &batch));
 		nft_batch_clear(&batch);
 		if (r == FIREWALL_MISSING) {
 			return r;
@@ -542,13 +533,14 @@ static int take_list(
 }
 
 /* Lists once. Outcome FIREWALL_MISSING; outcome 3 as take_list(). */
-static int list_once(struct firewall *firewall, const char *map, element_each *each, void *context)
+static int list_once(struct firewall *firewall, enum ip_family family, const char *map,
+        element_each *each, void *context)
 {
 	AUTO_BUF struct buf request = BUF(1024);
 	uint32_t sequence = firewall->ask.sequence++;
 	int error = 0, r;
 
-	nft_list_encode(&request, firewall->table, map, sequence);
+	nft_list_encode(&request, family, firewall->table, map, sequence);
 	r = netlink_send(&firewall->ask, request.bytes, request.count);
 	if (r < 0) {
 		return FAULT(r);
@@ -566,15 +558,9 @@ static int list_once(struct firewall *firewall, const char *map, element_each *e
 	return r < 0 ? FAULT(r) : r;
 }
 
-struct list {
-	void *items;
-	size_t count, item_bytes;
-	int (*take)(const struct nft_element *element, void *item);
-};
-
 static void add_item(void *context, const struct nft_element *element)
 {
-	struct list *list = context;
+	struct firewall_list *list = context;
 
 	/* More than the map's size cannot come. */
 	if (list->count < ELEMENTS_MAX &&
@@ -583,17 +569,31 @@ static void add_item(void *context, const struct nft_element *element)
 	}
 }
 
-/* A list that is whole and of one moment. The caller frees list->items. */
-static int list_whole(struct firewall *firewall, const char *map, struct list *list)
+/* Of one family, added to the list. */
+int firewall_list_family(struct firewall *firewall, enum ip_family family, const char *map,
+        struct firewall_list *list)
 {
+	size_t before = list->count;
 	int r = 3;
 
-	list->items = mem_new(ELEMENTS_MAX, list->item_bytes);
 	for (int i = 0; r == 3 && i < LIST_ATTEMPTS_MAX; i++) {
-		list->count = 0;
-		r = list_once(firewall, map, add_item, list);
+		list->count = before;
+		r = list_once(firewall, family, map, add_item, list);
 	}
 	return r == 3 ? FAULT(-EAGAIN) : r;
+}
+
+/* A list that is whole, and of each family of one moment. The caller frees list->items. */
+int firewall_list_whole(struct firewall *firewall, const char *map, struct firewall_list *list)
+{
+	int r = 0;
+
+	list->items = mem_new(ELEMENTS_MAX, list->item_bytes);
+	list->count = 0;
+	for (size_t i = 0; r == 0 && i < firewall->families_count; i++) {
+		r = firewall_list_family(firewall, firewall->families[i], map, list);
+	}
+	return r;
 }
 
 static int take_lease(const struct nft_element *element, void *item)
@@ -609,8 +609,9 @@ static int take_lease(const struct nft_element *element, void *item)
 
 int firewall_lease_list(struct firewall *firewall, firewall_lease_each *each, void *context)
 {
-	struct list list = { .item_bytes = sizeof(struct firewall_lease), .take = take_lease };
-	int r = list_whole(firewall, FIREWALL_LEASE_MAP, &list);
+	struct firewall_list list = { .item_bytes = sizeof(struct firewall_lease),
+		.take = take_lease };
+	int r = firewall_list_whole(firewall, FIREWALL_LEASE_MAP, &list);
 
 	for (size_t i = 0; r == 0 && i < list.count; i++) {
 		each(context, (struct firewall_lease *)list.items + i);
@@ -621,126 +622,12 @@ int firewall_lease_list(struct firewall *firewall, firewall_lease_each *each, vo
 
 int firewall_check(struct firewall *firewall)
 {
-	struct list list = { .item_bytes = sizeof(struct firewall_lease), .take = take_lease };
-	int r = list_whole(firewall, FIREWALL_LEASE_MAP, &list);
+	struct firewall_list list = { .item_bytes = sizeof(struct firewall_lease),
+		.take = take_lease };
+	int r = firewall_list_whole(firewall, FIREWALL_LEASE_MAP, &list);
 
 	free(list.items);
 	return r == FIREWALL_MISSING ? 1 : r < 0 ? FAULT(r) : 0;
-}
-
-static int take_pair(const struct nft_element *element, void *item)
-{
-	return nft_element_pair(element, item);
-}
-
-static int compare_pairs(const void *left, const void *right)
-{
-	return memcmp(left, right, sizeof(struct nft_pair));
-}
-
-/* The next step of a walk through two sorted lists: < 0 only in `have`, > 0 only in `want`. */
-static int step(const struct list *have, size_t h, const struct list *want, size_t w)
-{
-	if (h == have->count) {
-		return 1;
-	}
-	if (w == want->count) {
-		return -1;
-	}
-	return compare_pairs(
-	        (struct nft_pair *)have->items + h, (struct nft_pair *)want->items + w);
-}
-
-/* Collects what is in one list and not in the other. */
-static size_t differ(
-        const struct list *have, const struct list *want, int sign, struct nft_pair *out)
-{
-	size_t h = 0, w = 0, count = 0;
-
-	while (h < have->count || w < want->count) {
-		int side = step(have, h, want, w);
-
-		if (side < 0 && sign < 0) {
-			out[count++] = ((struct nft_pair *)have->items)[h];
-		} else if (side > 0 && sign > 0) {
-			out[count++] = ((struct nft_pair *)want->items)[w];
-		}
-		h += side <= 0;
-		w += side >= 0;
-	}
-	return count;
-}
-
-typedef void change_pair(struct nft_batch *batch, const char *map, struct nft_pair pair);
-
-struct pair_list {
-	const char *map;
-	change_pair *change;
-	const struct nft_pair *pairs;
-};
-
-static void add_pair(struct nft_batch *batch, const void *list, size_t place)
-{
-	const struct pair_list *set = list;
-
-	set->change(batch, set->map, set->pairs[place]);
-}
-
-static int change_pairs(struct firewall *firewall, const char *map, change_pair *change,
-        const struct nft_pair *pairs, size_t count)
-{
-	struct pair_list list = { map, change, pairs };
-
-	return commit_list(firewall, add_pair, &list, count);
-}
-
-/* Makes one map hold exactly `want`, sorted here. What is wrong goes first: a key that maps to
- * something else now has to be free before it is added. */
-static int sync_pairs(struct firewall *firewall, const char *map, struct list *want)
-{
-	struct list have = { .item_bytes = sizeof(struct nft_pair), .take = take_pair };
-	struct nft_pair *pairs = mem_new(ELEMENTS_MAX, sizeof(*pairs));
-	size_t count;
-	int r = list_whole(firewall, map, &have);
-
-	if (r == 0) {
-		qsort(have.items, have.count, sizeof(struct nft_pair), compare_pairs);
-		qsort(want->items, want->count, sizeof(struct nft_pair), compare_pairs);
-		count = differ(&have, want, -1, pairs);
-		r = change_pairs(firewall, map, nft_pair_delete, pairs, count);
-	}
-	if (r == 0) {
-		count = differ(&have, want, 1, pairs);
-		r = change_pairs(firewall, map, nft_pair_add, pairs, count);
-	}
-	free(have.items);
-	free(pairs);
-	return r;
-}
-
-int firewall_addresses_set(struct firewall *firewall, const struct nft_pair *pairs, size_t count)
-{
-	struct list want = { .count = count, .item_bytes = sizeof(*pairs) };
-	struct nft_pair *items = mem_new(count + 1, sizeof(*items));
-	int r;
-
-	assert_always(count <= FIREWALL_PAIRS_MAX);
-	want.items = items;
-	if (count > 0) {
-		memcpy(items, pairs, count * sizeof(*pairs));
-	}
-	r = sync_pairs(firewall, FIREWALL_TO_REAL_MAP, &want);
-	for (size_t i = 0; i < count; i++) {
-		struct in_addr service = items[i].from;
-
-		items[i].from = items[i].to;
-		items[i].to = service;
-	}
-	if (r == 0) {
-		r = sync_pairs(firewall, FIREWALL_TO_SERVICE_MAP, &want);
-	}
-	free(items);
-	return r < 0 ? FAULT(r) : r;
 }
 
 /* Reads the answer to a conntrack request up to its end. */

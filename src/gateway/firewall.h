@@ -1,6 +1,6 @@
 /*
- * The packet filter: one nftables table of ours (and its IPv6 twin, which lets nothing through),
- * its lease map, and the flows in conntrack.
+ * The packet filter: one nftables table of ours for IPv4 and one for IPv6, their lease maps, and
+ * the flows in conntrack. A family without a service prefix forwards nothing.
  *
  * Nothing passes from or to a tunnel but what matches a lease: an element that the kernel drops by
  * itself when its time is over. There is no "established" bypass. Loading the rules again keeps all
@@ -25,6 +25,20 @@
 #define FIREWALL_TO_REAL_MAP "svc2real"
 #define FIREWALL_TO_SERVICE_MAP "real2svc"
 
+#define FIREWALL_AWAY_SET "away" /* real addresses of hosts that left their LAN (changeover) */
+
+/* The zones that may have interfaces of their own, and a set of real addresses each. */
+enum firewall_zone { FIREWALL_DMZ, FIREWALL_SZ, FIREWALL_HSZ, FIREWALL_ZONE_COUNT };
+extern const char *const firewall_zone_names[FIREWALL_ZONE_COUNT];
+
+/* What a path between gateways carries at least, outer headers included: DSL and mobile lines. */
+#define FIREWALL_PATH_MTU 1400
+
+struct firewall_prefix {
+	struct ip ip;
+	unsigned bits;
+};
+
 struct firewall_input {
 	const char *interface; /* NULL for any but a tunnel */
 	uint8_t protocol;      /* IPPROTO_TCP or IPPROTO_UDP */
@@ -37,10 +51,17 @@ struct firewall_config {
 	size_t wan_count;
 	const char *const *lan; /* interface names; at least one */
 	size_t lan_count;
+	/* Interfaces of zones, beside those of `lan`: none of a zone means that its hosts are
+	 * behind any. */
+	struct {
+		const char *const *names;
+		size_t count;
+	} zones[FIREWALL_ZONE_COUNT];
 	const char *tunnel; /* dataplane_choice.tunnel */
 	bool kernel_esp;
-	struct in_addr service_prefix; /* network order */
-	unsigned service_prefix_bits;
+	const struct firewall_prefix *services; /* at most one of a family */
+	size_t services_count;
+	unsigned path_mtu;                   /* 0: FIREWALL_PATH_MTU; MSS are clamped to it */
 	const struct firewall_input *inputs; /* what the gateway itself answers, beside IKE */
 	size_t inputs_count;
 };
@@ -114,6 +135,18 @@ int firewall_lease_list(
 #define FIREWALL_PAIRS_MAX 4096
 int firewall_addresses_set(
         struct firewall *firewall, const struct nft_pair *pairs, size_t count) must_use;
+
+/* Makes a zone's sets hold exactly these real addresses. Of a family that is not forwarded none is
+ * kept. */
+int firewall_zone_set(struct firewall *firewall, enum firewall_zone zone, const struct ip *ips,
+        size_t count) must_use;
+/* Makes exactly these hosts (real addresses) be away from their LAN: nothing passes between them
+ * and the other ports of the gateway's bridges, or the gateway itself. Cheap while nothing
+ * changes. Outcome 1: this kernel cannot filter on a bridge; err says so. */
+int firewall_away_set(
+        struct firewall *firewall, const struct ip *ips, size_t count, struct err *err) must_use;
+/* The ruleset of the bridge, which is loaded with the first host that is away. */
+void firewall_bridge_print(const char *table, struct buf *out);
 
 /* Ends all flows of a connection in conntrack; with nf_conntrack_tcp_loose=0 they cannot resume. */
 int firewall_flows_cut(struct firewall *firewall, uint32_t mark) must_use;

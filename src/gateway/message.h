@@ -10,11 +10,11 @@
 
 enum gateway_message {
 	/* agent to priv */
-	MESSAGE_EVENT = 1,    /* block name, block data: an event of the center's stream */
-	MESSAGE_IDENTITY,     /* u8 key id in the token, block own service certificate (DER) */
-	MESSAGE_LINK,         /* u8 up, block text: the link to the center */
-	MESSAGE_CUT,          /* block id ("" for all), block "local", block reason */
-	MESSAGE_NOTE,         /* block kind, block subject, block text: a record of agent's */
+	MESSAGE_EVENT = 1, /* block name, block data: an event of the center's stream */
+	MESSAGE_IDENTITY,  /* u8 key id in the token, block own service certificate (DER) */
+	MESSAGE_LINK,      /* u8 up: the stream to the center; at each heartbeat, and when lost */
+	MESSAGE_CUT,       /* block id ("" for all), block "local", block reason */
+	MESSAGE_NOTE,      /* block kind, block subject, block text: a record of agent's */
 	MESSAGE_JOURNAL_READ, /* u64 from */
 	MESSAGE_JOURNAL_ACK,  /* u64 seq */
 	MESSAGE_STATUS,       /* nothing; answered under the same tag */

@@ -287,19 +287,16 @@ static void on_foreign(void *context, enum firewall_change change, const char *p
 static void on_flow(void *context, const struct conntrack_flow *flow)
 {
 	struct priv *priv = context;
-	char source[INET_ADDRSTRLEN], destination[INET_ADDRSTRLEN];
 	AUTO_BUF struct buf bytes = BUF(JOURNAL_RECORD_BYTES_MAX);
 	struct record *record;
 
 	if (flow->kind != CONNTRACK_DESTROY || !priv_record_wanted(priv, "flow.seen")) {
 		return;
 	}
-	inet_ntop(AF_INET, &flow->original.source, source, sizeof(source));
-	inet_ntop(AF_INET, &flow->original.destination, destination, sizeof(destination));
 	record = record_begin("flow.seen", clock_wall_usec());
-	record_actor(record, "host", source);
+	record_actor(record, "host", ip_print(flow->original.source).text);
 	record_number(record, "connection", flow->mark);
-	record_text(record, "destination", destination);
+	record_text(record, "destination", ip_print(flow->original.destination).text);
 	record_number(record, "protocol", flow->original.protocol);
 	record_number(record, "port", flow->original.port);
 	record_number(record, "bytes_out", (int64_t)flow->bytes_out);
@@ -415,6 +412,12 @@ static void on_reconcile(void *context)
 
 /* --- start --- */
 
+static struct firewall_prefix prefix_of(struct prefix prefix)
+{
+	return (struct firewall_prefix){ .ip = ip_make(prefix.address.family, prefix.address.bytes),
+		.bits = prefix.bits };
+}
+
 static int open_firewall(struct priv *priv, struct err *err)
 {
 	static const struct firewall_handlers handlers = {
@@ -422,6 +425,7 @@ static int open_firewall(struct priv *priv, struct err *err)
 	};
 	const char *wan[] = { priv->config->wan }, *lan[] = { priv->config->lan };
 	struct firewall_input inputs[GATEWAY_LOCAL_PORTS_MAX];
+	struct firewall_prefix services[2];
 	struct firewall_config config = { .table = TABLE,
 		.wan = wan,
 		.wan_count = 1,
@@ -430,11 +434,19 @@ static int open_firewall(struct priv *priv, struct err *err)
 		.tunnel = priv->dataplane == DATAPLANE_KERNEL ? DATAPLANE_TUNNEL_KERNEL
 		                                              : DATAPLANE_TUNNEL_USERSPACE,
 		.kernel_esp = priv->dataplane == DATAPLANE_KERNEL,
-		.service_prefix = gateway_service_prefix(priv->config),
-		.service_prefix_bits = priv->config->services.bits,
+		.services = services,
+		.services_count = priv->config->services_count,
+		.path_mtu = (unsigned)priv->config->path_mtu,
 		.inputs = inputs,
 		.inputs_count = priv->config->local_port_count };
 
+	for (size_t i = 0; i < config.services_count; i++) {
+		services[i] = prefix_of(priv->config->services[i]);
+	}
+	for (int zone = 0; zone < FIREWALL_ZONE_COUNT; zone++) {
+		config.zones[zone].names = (const char *const *)priv->config->zone_interfaces[zone];
+		config.zones[zone].count = priv->config->zone_interface_count[zone];
+	}
 	for (size_t i = 0; i < config.inputs_count; i++) {
 		inputs[i] = (struct firewall_input){ .interface = priv->config->lan,
 			.protocol = IPPROTO_TCP,
@@ -443,6 +455,18 @@ static int open_firewall(struct priv *priv, struct err *err)
 	if (firewall_new(priv->loop, &config, &handlers, priv, &priv->firewall, err) != 0 ||
 	        firewall_load(priv->firewall, err) != 0) {
 		return 1;
+	}
+	return 0;
+}
+
+static int open_blackholes(struct priv *priv, struct err *err)
+{
+	for (size_t i = 0; i < priv->config->services_count; i++) {
+		struct firewall_prefix prefix = prefix_of(priv->config->services[i]);
+
+		if (address_blackhole_add(priv->address, prefix.ip, prefix.bits, err) != 0) {
+			return 1;
+		}
 	}
 	return 0;
 }
@@ -456,10 +480,8 @@ static int open_network(struct priv *priv, struct err *err)
 	/* Forwarding is turned on only behind the filter and the blackhole route. */
 	if (address_open(&priv->address, err) != 0 || open_firewall(priv, err) != 0 ||
 	        address_bridge_make(priv->address, GATEWAY_BRIDGE, err) != 0 ||
-	        address_blackhole_add(priv->address, gateway_service_prefix(priv->config),
-	                priv->config->services.bits, err) != 0 ||
-	        address_settings_apply(err) != 0 ||
-	        address_find(priv->address, priv->config->wan, &priv->wan, err) != 0) {
+	        open_blackholes(priv, err) != 0 ||
+	        address_settings_apply(priv->config->wan, err) != 0) {
 		return 1;
 	}
 	if (charon_new(priv->loop, socket_path, &handlers, priv, &priv->charon) < 0) {
@@ -487,8 +509,9 @@ static int open_all(struct priv *priv, struct err *err)
 		.root_path = priv->config->trust_root,
 		.owner_path = priv->config->site_owner,
 		.state_dir = state,
-		.service_prefix = priv->config->services };
+		.services_count = priv->config->services_count };
 
+	memcpy(trust.services, priv->config->services, sizeof(trust.services));
 	if (read_boot(priv, err) != 0 ||
 	        file_read_secret(priv->config->token_pin_file, priv->pin, sizeof(priv->pin), err) !=
 	                0 ||

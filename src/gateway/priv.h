@@ -32,7 +32,6 @@ struct priv {
 	struct key_hash authority; /* the service CA that charon was given, or zero */
 	int64_t credentials_usec;  /* when charon was told last */
 	uint64_t child_events;     /* counted: a list of SAs made meanwhile is old */
-	struct in_addr wan;
 
 	int listen_fd;
 	struct loop_fd *listen_watch;

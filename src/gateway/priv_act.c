@@ -35,6 +35,37 @@ struct round {
 	bool unsynced; /* records were written and are not on disk yet */
 };
 
+/* Which hosts with changeover have a live connection, `opening` (an id, or NULL) counted in: these
+ * are away from their LAN. Outcome 1: that could not be done. */
+static int apply_changeover(struct priv *priv, const char *opening)
+{
+	const struct site_policy *site = trust_site_policy(priv->trust);
+	size_t count = priv->machine ? tunnel_count(priv->machine) : 0, used = 0;
+	struct ip *away = mem_new(count + 1, sizeof(*away));
+	struct err err = { 0 };
+	int r;
+
+	for (size_t i = 0; site && i < count; i++) {
+		struct tunnel_view view = tunnel_at(priv->machine, i);
+		bool first = text_equal(view.grant->initiator.site, trust_site(priv->trust));
+		const struct grant_end *own =
+		        first ? &view.grant->initiator : &view.grant->responder;
+		struct policy_host host;
+
+		if ((view.state == TUNNEL_OPENING || view.state == TUNNEL_UP ||
+		            text_equal(opening, view.grant->id.text)) &&
+		        site_policy_host_get(site, own->host, &host) == 0 && host.changeover) {
+			away[used++] = ip_make(host.address.family, host.address.bytes);
+		}
+	}
+	r = firewall_away_set(priv->firewall, away, used, &err);
+	free(away);
+	if (r != 0) {
+		log_error("changeover: %s", err.text);
+	}
+	return r == 0 ? 0 : 1;
+}
+
 static struct pending *pending_new(struct priv *priv, uint32_t tag)
 {
 	struct pending *pending = mem_new(1, sizeof(*pending));
@@ -91,6 +122,25 @@ static void interface_name(const char *peer, char out[IFNAMSIZ])
 	snprintf(out, IFNAMSIZ, DATAPLANE_TUNNEL_PREFIX "%x", interface_id(peer));
 }
 
+static struct ip ip_of(struct address address)
+{
+	return ip_make(address.family, address.bytes);
+}
+
+/* Our address of the peer's family; where the peer's is not known it speaks first, and over IPv4 if
+ * we have it. */
+static int find_wan(struct priv *priv, struct address peer, struct ip *ret_ip, struct err *err)
+{
+	const char *wan = priv->config->wan;
+
+	if (peer.family == ADDRESS_NONE &&
+	        address_find(priv->address, wan, IP_V4, ret_ip, err) == 0) {
+		return 0;
+	}
+	return address_find(
+	        priv->address, wan, peer.family == ADDRESS_V4 ? IP_V4 : IP_V6, ret_ip, err);
+}
+
 static int make_interface(struct priv *priv, const struct tunnel_peer *peer, struct err *err)
 {
 	char name[IFNAMSIZ];
@@ -101,7 +151,8 @@ static int make_interface(struct priv *priv, const struct tunnel_peer *peer, str
 		return 1;
 	}
 	for (size_t i = 0; i < peer->child_count; i++) {
-		if (address_route_add(priv->address, peer->children[i].remote, name, err) != 0) {
+		if (address_route_add(priv->address, ip_of(peer->children[i].remote), name, err) !=
+		        0) {
 			return 1;
 		}
 	}
@@ -114,9 +165,10 @@ static int load_peer(
 	const struct cert *identity = trust_identity(priv->trust);
 	struct charon_child *children = mem_new(peer->child_count, sizeof(*children));
 	struct address_text remote = address_print(peer->address);
-	char local[INET_ADDRSTRLEN];
+	struct ip_text local;
+	struct ip wan;
 	struct charon_peer load = { .name = peer->name,
-		.local_address = local,
+		.local_address = local.text,
 		.remote_address = peer->address.family ? remote.text : NULL,
 		.local_id = cert_dns_name(identity, 0),
 		.remote_id = peer->identity,
@@ -134,17 +186,17 @@ static int load_peer(
 		return err_set(err, 1, "the peer's service certificate is not known");
 	}
 	/* Looked up each time: an address given by DHCP may be another one today. */
-	if (address_find(priv->address, priv->config->wan, &priv->wan, err) != 0) {
+	if (find_wan(priv, peer->address, &wan, err) != 0) {
 		free(children);
 		return 1;
 	}
-	inet_ntop(AF_INET, &priv->wan, local, sizeof(local));
+	local = ip_print(wan);
 	load.peer_certificate = peer->certificate;
 	load.peer_certificate_bytes = peer->certificate_bytes;
 	for (size_t i = 0; i < peer->child_count; i++) {
 		children[i] = (struct charon_child){ .name = peer->children[i].name,
-			.local = peer->children[i].local,
-			.remote = peer->children[i].remote };
+			.local = ip_of(peer->children[i].local),
+			.remote = ip_of(peer->children[i].remote) };
 	}
 	if (priv->dataplane == DATAPLANE_KERNEL) {
 		load.if_id = interface_id(peer->name);
@@ -286,6 +338,15 @@ static bool needs_no_sync(enum tunnel_action_type type)
 	       type == TUNNEL_PEER_LOAD || type == TUNNEL_CHILD_INITIATE;
 }
 
+/* A host with changeover leaves its LAN before its connection opens, or the connection does not
+ * (protocol.md 2.5). It comes back when the list of actions is done. */
+static int open_lease(struct priv *priv, const struct tunnel_action *action)
+{
+	int r = apply_changeover(priv, action->id.text);
+
+	return r == 0 ? firewall_lease_set(priv->firewall, &action->lease, 1, action->ttl_msec) : r;
+}
+
 static void do_action(struct priv *priv, const struct tunnel_action *action, struct round *round)
 {
 	int r;
@@ -306,7 +367,7 @@ static void do_action(struct priv *priv, const struct tunnel_action *action, str
 		ask_charon(priv, action, round);
 		break;
 	case TUNNEL_LEASE_OPEN:
-		r = firewall_lease_set(priv->firewall, &action->lease, 1, action->ttl_msec);
+		r = open_lease(priv, action);
 		round->results[round->result_count++] =
 		        (struct result){ .action = action, .ok = r == 0 };
 		break;
@@ -381,6 +442,9 @@ void priv_act(struct priv *priv, struct tunnel_actions *actions)
 		now = next;
 	}
 	tunnel_actions_clear(&now);
+	if (apply_changeover(priv, NULL) != 0) {
+		log_warning("a host may still be away from its LAN, or not be it");
+	}
 	if (priv->machine) {
 		int64_t left = tunnel_next(priv->machine) - clock_monotonic_usec();
 		int64_t msec =
@@ -467,7 +531,42 @@ static void add_element(void *context, const struct firewall_lease *lease)
 	}
 	found->elements[found->element_count++] =
 	        (struct tunnel_found_element){ .lease = lease->lease,
-		        .left_msec = (uint32_t)lease->left_msec };
+		        .left_msec = (uint32_t)lease->left_msec,
+		        .packets = lease->packets };
+}
+
+static int compare_marks(const void *left, const void *right)
+{
+	uint32_t a = ((const struct tunnel_found_element *)left)->lease.mark;
+	uint32_t b = ((const struct tunnel_found_element *)right)->lease.mark;
+
+	return a < b ? -1 : a > b;
+}
+
+static void add_flow(void *context, const struct conntrack_flow *flow)
+{
+	struct found *found = context;
+	struct tunnel_found_element key = { .lease.mark = flow->mark };
+	struct tunnel_found_element *element =
+	        bsearch(&key, found->elements, found->element_count, sizeof(key), compare_marks);
+
+	if (element) {
+		element->flow_packets += flow->packets_out + flow->packets_in;
+	}
+}
+
+/* What passed counts where a connection has an idle limit, and only then is it asked for. */
+static void list_flows(struct found *found)
+{
+	if (!found->elements_known || found->element_count == 0 ||
+	        !tunnel_wants_flows(found->priv->machine)) {
+		return;
+	}
+	qsort(found->elements, found->element_count, sizeof(*found->elements), compare_marks);
+	if (firewall_flows_list(found->priv->firewall, 0, add_flow, found) != 0) {
+		log_warning("the flows cannot be listed: only the packet filter's counters tell "
+		            "whether a connection is used");
+	}
 }
 
 static void add_sa(void *context, const struct charon_sa *sa)
@@ -520,6 +619,7 @@ static void on_listed(void *context, enum charon_outcome outcome, const char *te
 
 	priv->reconciling = false;
 	found->elements_known = firewall_lease_list(priv->firewall, add_element, found) == 0;
+	list_flows(found);
 	compare(found, outcome == CHARON_OK && current);
 	if (!current) {
 		loop_timer_set(priv->reconcile, RECONCILE_AGAIN_MSEC);
@@ -546,19 +646,44 @@ void priv_reconcile(struct priv *priv)
 	}
 }
 
-static struct in_addr v4(struct address address)
+/* Which real addresses are in which zone (F1). */
+static void apply_zones(struct priv *priv, const struct site_policy *site, size_t count)
 {
-	struct in_addr ip;
+	static const enum policy_zone zones[FIREWALL_ZONE_COUNT] = { ZONE_DMZ, ZONE_SZ, ZONE_HSZ };
+	struct ip *ips = mem_new(count + 1, sizeof(*ips));
 
-	memcpy(&ip, address.bytes, sizeof(ip));
-	return ip;
+	for (int zone = 0; zone < FIREWALL_ZONE_COUNT; zone++) {
+		struct policy_host host;
+		size_t used = 0;
+
+		for (size_t i = 0; i < count; i++) {
+			site_policy_host_at(site, i, &host);
+			if (host.zone == zones[zone]) {
+				ips[used++] = ip_of(host.address);
+			}
+		}
+		if (firewall_zone_set(priv->firewall, (enum firewall_zone)zone, ips, used) != 0) {
+			log_error("zone %s could not be set", firewall_zone_names[zone]);
+		}
+	}
+	free(ips);
+}
+
+static bool is_forwarded(const struct priv *priv, struct address address)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < priv->config->services_count; i++) {
+		found |= priv->config->services[i].address.family == address.family;
+	}
+	return found;
 }
 
 void priv_apply_policy(struct priv *priv)
 {
 	const struct site_policy *site = trust_site_policy(priv->trust);
 	size_t count = site ? site_policy_host_count(site) : 0, used = 0;
-	struct in_addr *services = mem_new(count, sizeof(*services));
+	struct ip *services = mem_new(count, sizeof(*services));
 	struct nft_pair *pairs = mem_new(count, sizeof(*pairs));
 	struct err err = { 0 };
 
@@ -566,12 +691,12 @@ void priv_apply_policy(struct priv *priv)
 		struct policy_host host;
 
 		site_policy_host_at(site, i, &host);
-		if (host.service.family != ADDRESS_V4 || host.address.family != ADDRESS_V4) {
+		if (host.service.family == ADDRESS_NONE || !is_forwarded(priv, host.service)) {
 			continue;
 		}
-		services[used] = v4(host.service);
+		services[used] = ip_of(host.service);
 		pairs[used++] =
-		        (struct nft_pair){ .from = v4(host.service), .to = v4(host.address) };
+		        (struct nft_pair){ .from = ip_of(host.service), .to = ip_of(host.address) };
 	}
 	/* charon's own ESP wants the gateway to own what it speaks for; the kernel's does not. */
 	if ((priv->dataplane == DATAPLANE_USERSPACE &&
@@ -580,6 +705,10 @@ void priv_apply_policy(struct priv *priv)
 	}
 	if (firewall_addresses_set(priv->firewall, pairs, used) != 0) {
 		log_error("the address maps could not be set");
+	}
+	apply_zones(priv, site, count);
+	if (apply_changeover(priv, NULL) != 0) {
+		log_warning("changeover hosts are looked at again with the next change");
 	}
 	free(services);
 	free(pairs);

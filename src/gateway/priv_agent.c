@@ -243,6 +243,22 @@ static json_t *whole_status(struct priv *priv)
 	        *last ? time_print(last_usec).text : "");
 }
 
+/* What agent says of the stream only ever matters for what the own policy lets survive. */
+static int take_link(struct priv *priv, struct cursor *cursor)
+{
+	struct tunnel_actions actions = { 0 };
+	bool up = cursor_u8(cursor) != 0;
+
+	if (!cursor_done(cursor)) {
+		return 1;
+	}
+	if (priv->machine) {
+		tunnel_link(priv->machine, up, clock_now(), &actions);
+		priv_act(priv, &actions);
+	}
+	return 0;
+}
+
 static int answer_status(struct priv *priv, uint32_t tag)
 {
 	AUTO_JSON json_t *status = whole_status(priv);
@@ -268,6 +284,9 @@ static int on_message(
 		break;
 	case MESSAGE_IDENTITY:
 		r = take_identity(priv, &cursor);
+		break;
+	case MESSAGE_LINK:
+		r = take_link(priv, &cursor);
 		break;
 	case MESSAGE_CUT:
 		r = take_cut(priv, &cursor);
@@ -296,9 +315,14 @@ static int on_message(
 static void on_agent_closed(void *context)
 {
 	struct priv *priv = context;
+	struct tunnel_actions actions = { 0 };
 
 	log_warning("agent is gone; what is open stays until its lease ends");
 	priv->agent = channel_free(priv->agent);
+	if (priv->machine) {
+		tunnel_link(priv->machine, false, clock_now(), &actions);
+		priv_act(priv, &actions);
+	}
 }
 
 /* One agent at a time; a new one takes the place of the old. Who may connect is the socket's mode.

@@ -14,6 +14,7 @@
 struct fields {
 	struct buf certificate;
 	const char *sealed, *id, *by, *reason;
+	const json_t *approvals;
 	uint64_t epoch, heartbeat;
 	int64_t time;
 };
@@ -23,6 +24,8 @@ static const struct json_field grant_fields[] = {
 	        .max = JWS_SMALL_BYTES_MAX },
 	{ JSON_FIELD("certificate", FIELD_BASE64, struct fields, certificate), .required = true,
 	        .min = 1, .max = SERVICE_CERT_DER_BYTES_MAX },
+	{ JSON_FIELD("approvals", FIELD_LIST, struct fields, approvals),
+	        .max = WORK_REVISIONS_MAX },
 	{ 0 },
 };
 
@@ -184,14 +187,31 @@ static bool disk_refuses(struct priv *priv, const char *sealed)
 	return true;
 }
 
+/* An item that is no text, or too long to be one, is none. */
+static size_t read_approvals(const json_t *list, const char *out[WORK_REVISIONS_MAX])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < json_array_size(list) && count < WORK_REVISIONS_MAX; i++) {
+		if (json_item_string(
+		            list, "approvals", i, JWS_SMALL_BYTES_MAX, &out[count], NULL) == 0) {
+			count++;
+		}
+	}
+	return count;
+}
+
 static void take_grant(
         struct priv *priv, const struct fields *fields, struct tunnel_actions *actions)
 {
+	const char *approvals[WORK_REVISIONS_MAX];
 	struct tunnel_offer offer = {
 		.sealed = fields->sealed,
 		.sealed_bytes = strlen(fields->sealed),
 		.certificate = fields->certificate.bytes,
 		.certificate_bytes = fields->certificate.count,
+		.approvals = approvals,
+		.approval_count = read_approvals(fields->approvals, approvals),
 	};
 
 	tunnel_grant(priv->machine, &offer, clock_now(), actions);
@@ -208,6 +228,7 @@ void priv_event(struct priv *priv, const char *name, const char *data, size_t co
 	if (!priv->machine) {
 		return; /* agent sends the identity first */
 	}
+	tunnel_link(priv->machine, true, clock_now(), &actions);
 	if (strcmp(name, "trust") == 0) {
 		take_trust_event(priv, data, count);
 	} else if (strcmp(name, "policy") == 0) {

@@ -31,7 +31,8 @@ struct trust {
 	char *provider, *state_dir;
 	struct cert *root;
 	struct key *root_key, *owner;
-	struct prefix service_prefix;
+	struct prefix services[2];
+	size_t services_count;
 	struct verifier *verifier;
 	struct statement_set *statements;
 	struct kept *kept;
@@ -417,7 +418,17 @@ static int open_policy(const char *sealed, const char *typ, const struct key *co
 	return r == 0 ? 0 : 1;
 }
 
-/* The packet filter guards the prefix of the configuration: a site outside of it would not be. */
+static bool is_guarded(const struct trust *trust, struct prefix prefix)
+{
+	bool guarded = false;
+
+	for (size_t i = 0; i < trust->services_count; i++) {
+		guarded |= prefix_contains_prefix(trust->services[i], prefix);
+	}
+	return guarded;
+}
+
+/* The packet filter guards the prefixes of the configuration: a site outside would not be. */
 static int judge_prefixes(
         const struct trust *trust, const struct provider_policy *policy, struct err *err)
 {
@@ -426,12 +437,11 @@ static int judge_prefixes(
 
 		provider_policy_site_at(policy, i, &site);
 		for (size_t j = 0; j < site.prefix_count; j++) {
-			if (!prefix_contains_prefix(trust->service_prefix, site.prefixes[j])) {
+			if (!is_guarded(trust, site.prefixes[j])) {
 				return err_set(err, 1,
 				        "site %s has %s, which is outside of this gateway's "
-				        "service_prefix %s",
-				        site.name, prefix_print(site.prefixes[j]).text,
-				        prefix_print(trust->service_prefix).text);
+				        "service-prefix",
+				        site.name, prefix_print(site.prefixes[j]).text);
 			}
 		}
 	}
@@ -579,7 +589,8 @@ int trust_open(const struct trust_config *config, struct trust **ret_trust, stru
 
 	trust->provider = mem_string(config->provider);
 	trust->state_dir = mem_string(config->state_dir);
-	trust->service_prefix = config->service_prefix;
+	memcpy(trust->services, config->services, sizeof(trust->services));
+	trust->services_count = config->services_count;
 	/* A gateway that has no CRL yet has no statement either, and opens nothing without one. */
 	trust->verifier = verifier_new((struct verify_rules){
 	        .revocation_required = true, .accreditation_required = true });
@@ -776,5 +787,6 @@ struct tunnel_trust trust_for_tunnels(struct trust *trust)
 	return (struct tunnel_trust){ .context = trust,
 		.seal_open = open_seal,
 		.grant_check = check_grant,
-		.peer_check = check_peer };
+		.peer_check = check_peer,
+		.approval_open = trust_approval_open };
 }

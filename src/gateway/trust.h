@@ -23,7 +23,9 @@ struct trust_config {
 	const char *provider;
 	const char *root_path, *owner_path; /* PEM files */
 	const char *state_dir;              /* where the newest documents are kept */
-	struct prefix service_prefix;       /* a provider policy with sites outside is refused */
+	/* A provider policy with sites outside of all of them is refused. */
+	struct prefix services[2];
+	size_t services_count;
 };
 
 /* Reads the pinned keys and what was kept. Outcome 1: a pinned file is missing or wrong. */
@@ -62,6 +64,10 @@ int trust_policy_take(struct trust *trust, const char *data, size_t count, int64
 /* The active policies; NULL for none. Borrowed until the next trust_policy_take(). */
 const struct provider_policy *trust_provider_policy(const struct trust *trust);
 const struct site_policy *trust_site_policy(const struct trust *trust);
+
+/* tunnel_trust.approval_open; `context` is not looked at. */
+int trust_approval_open(void *context, const struct site_policy *site, const char *sealed,
+        struct buf *payload, struct policy_approver *ret_approver, struct err *err) must_use;
 
 /* For the tunnel machine. */
 struct tunnel_trust trust_for_tunnels(struct trust *trust);

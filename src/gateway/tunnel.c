@@ -28,18 +28,29 @@
 #include "gateway/tunnel_judge.h"
 #include "gateway/tunnel_turn.h"
 #include "model/lease.h"
+#include "policy/decide.h"
 #include "wire/json.h"
 
 /* --- grants -------------------------------------------------------------- */
 
-static struct tunnel_standing standing_of(const struct tunnel_machine *machine)
+/* `live` is owned by the caller and borrows from the tunnels. */
+static struct tunnel_standing standing_of(
+        const struct tunnel_machine *machine, struct policy_live **ret_live)
 {
+	struct policy_live *live = mem_new(machine->count + 1, sizeof(*live));
+
+	for (size_t i = 0; i < machine->count; i++) {
+		live[i] = policy_live_of(&machine->items[i]->grant);
+	}
+	*ret_live = live;
 	return (struct tunnel_standing){
 		.config = &machine->config,
 		.provider = machine->provider,
 		.site = machine->site,
 		.epoch = machine->epoch,
 		.issued_floor = machine->issued_floor,
+		.live = live,
+		.live_count = machine->count,
 	};
 }
 
@@ -93,10 +104,26 @@ static int judge_room(
 	return 0;
 }
 
+/* What the approval was, so that it can be judged again after a restart. */
+static void record_approval(struct record *record, const struct tunnel_approval *approval)
+{
+	if (!approval->given) {
+		return;
+	}
+	record_open(record, "approval");
+	record_text(record, "approver", approval->approver);
+	record_text(record, "key", approval->spki);
+	record_text(record, "digest", approval->digest);
+	record_time(record, "not_before", approval->not_before);
+	record_time(record, "not_after", approval->not_after);
+	record_close(record);
+}
+
 static void accept_grant(
         struct turn *turn, struct tunnel *tunnel, struct address source, const struct buf *payload)
 {
 	struct tunnel_machine *machine = turn->machine;
+	const char *id = tunnel->grant.id.text;
 	struct record *record;
 	json_t *tree;
 
@@ -121,7 +148,14 @@ static void accept_grant(
 	record_text(record, "source", address_print(source).text);
 	record_json(record, "grant", tree);
 	record_bytes(record, "peer_certificate", tunnel->certificate, tunnel->certificate_bytes);
-	turn_record_push(turn, "grant.accepted", tunnel->grant.id.text, record);
+	record_approval(record, &tunnel->terms.approval);
+	turn_record_push(turn, "grant.accepted", id, record);
+	if (tunnel->terms.emergency) {
+		record = turn_record_new(turn, "connection.emergency", id, "center");
+		record_text(record, "person", tunnel->grant.person);
+		record_text(record, "work_order", tunnel->grant.work_order);
+		turn_record_push(turn, "connection.emergency", id, record);
+	}
 	turn_enter(machine, tunnel);
 	turn_load_peer(turn, turn_peer_name(tunnel));
 }
@@ -165,14 +199,27 @@ static int open_sealed(
 	return 0;
 }
 
+static int judge_new(struct turn *turn, struct tunnel *tunnel, const struct tunnel_offer *offer,
+        struct tunnel_verdict *ret_verdict, struct err *err)
+{
+	struct policy_live *live;
+	struct tunnel_standing standing = standing_of(turn->machine, &live);
+	int r = tunnel_judge_grant(
+	        &standing, &tunnel->grant, offer, turn->now.wall_usec, ret_verdict, err);
+
+	free(live);
+	tunnel->side = ret_verdict->side;
+	tunnel->terms = ret_verdict->terms;
+	return r;
+}
+
 void tunnel_grant(struct tunnel_machine *machine, const struct tunnel_offer *offer,
         struct moment now, struct tunnel_actions *actions)
 {
 	struct turn turn = { machine, now, actions };
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
-	struct tunnel_standing standing = standing_of(machine);
+	struct tunnel_verdict verdict;
 	struct tunnel *tunnel, *old;
-	struct address source;
 	struct err err = { 0 };
 	int r;
 
@@ -191,14 +238,13 @@ void tunnel_grant(struct tunnel_machine *machine, const struct tunnel_offer *off
 		free(tunnel);
 		return;
 	}
-	r = tunnel_judge_grant(
-	        &standing, &tunnel->grant, now.wall_usec, &tunnel->side, &source, &err);
+	r = judge_new(&turn, tunnel, offer, &verdict, &err);
 	if (r == 0 && (old || (tunnel_ids_has(&machine->ids, tunnel->grant.id.text) &&
 	                              !SIM_BUG(closed_id)))) {
 		r = err_set(&err, 1, "the id was used before");
 	}
 	if (r == 0) {
-		tunnel->lease = tunnel_judge_key(&tunnel->grant, source);
+		tunnel->lease = tunnel_judge_key(&tunnel->grant, verdict.source);
 		tunnel->child = turn_child_of(tunnel);
 		r = judge_room(machine, tunnel, &err);
 	}
@@ -206,7 +252,7 @@ void tunnel_grant(struct tunnel_machine *machine, const struct tunnel_offer *off
 		r = take_certificate(&turn, tunnel, offer, &err);
 	}
 	if (r == 0) {
-		accept_grant(&turn, tunnel, source, &payload);
+		accept_grant(&turn, tunnel, verdict.source, &payload);
 		return;
 	}
 	turn_refuse(&turn, "grant.refused", tunnel->grant.id.text, err.text);
@@ -274,25 +320,6 @@ static int judge_lease(const struct turn *turn, const struct tunnel *tunnel,
 	return 0;
 }
 
-static void renew(
-        struct turn *turn, struct tunnel *tunnel, const struct lease *lease, int64_t ttl_usec)
-{
-	struct record *record;
-
-	tunnel->lease_seq = lease->seq;
-	if (!tunnel->opened) {
-		return; /* the first opening starts the lease */
-	}
-	record = turn_record_new(turn, "lease.renewed", tunnel->grant.id.text, "center");
-	record_number(record, "seq", (int64_t)lease->seq);
-	record_number(record, "ttl_msec", ttl_usec / USEC_PER_MSEC);
-	turn_record_push(turn, "lease.renewed", tunnel->grant.id.text, record);
-	tunnel->lease_end = turn->now.monotonic_usec + ttl_usec;
-	if (turn_is_open(tunnel)) {
-		turn_push_lease(turn, TUNNEL_LEASE_RENEW, tunnel, ttl_usec);
-	}
-}
-
 void tunnel_lease(struct tunnel_machine *machine, const char *sealed, size_t count,
         struct moment now, struct tunnel_actions *actions)
 {
@@ -333,7 +360,8 @@ void tunnel_lease(struct tunnel_machine *machine, const char *sealed, size_t cou
 			turn_report(&turn, TUNNEL_REPORT_CLOSED, lease.grant.text, err.text);
 		}
 	} else {
-		renew(&turn, tunnel, &lease, ttl_usec);
+		tunnel->lease_seq = lease.seq;
+		turn_renew(&turn, tunnel, "center", ttl_usec);
 	}
 }
 
@@ -387,16 +415,22 @@ void tunnel_cut_all(struct tunnel_machine *machine, const char *by, const char *
 static void judge_all(struct turn *turn)
 {
 	struct tunnel_machine *machine = turn->machine;
-	struct tunnel_standing standing = standing_of(machine);
+	struct policy_live *live;
+	struct tunnel_standing standing = standing_of(machine, &live);
 
+	/* Of two that exclude each other from now on the older one stays: each is judged beside
+	 * those that came before it. */
 	for (size_t i = machine->count; i-- > 0;) {
+		struct tunnel *tunnel = machine->items[i];
 		struct err err = { 0 };
 
+		standing.live_count = i;
 		if (tunnel_judge_again(
-		            &standing, &machine->items[i]->grant, turn->now.wall_usec, &err)) {
-			turn_close_own(turn, machine->items[i], err.text);
+		            &standing, &tunnel->grant, turn->now.wall_usec, &tunnel->terms, &err)) {
+			turn_close_own(turn, tunnel, err.text);
 		}
 	}
+	free(live);
 }
 
 void tunnel_policy_set(struct tunnel_machine *machine, const struct provider_policy *provider,
@@ -543,6 +577,50 @@ void tunnel_opened(struct tunnel_machine *machine, const char *id, bool ok, stru
 	turn_report(&turn, TUNNEL_REPORT_UP, id, "");
 }
 
+/* --- outage -------------------------------------------------------------- */
+
+void tunnel_link(
+        struct tunnel_machine *machine, bool up, struct moment now, struct tunnel_actions *actions)
+{
+	machine->link = up;
+	machine->link_heard = now.monotonic_usec;
+	if (!up) {
+		tunnel_tick(machine, now, actions);
+	}
+}
+
+/* From when on the lease is renewed here; INT64_MAX: never. */
+static int64_t outlives_from(const struct tunnel_machine *machine, const struct tunnel *tunnel)
+{
+	int64_t half = tunnel->lease_end - tunnel->grant.lease_sec * USEC_PER_SEC / 2;
+	int64_t quiet = machine->link_heard + TUNNEL_LINK_QUIET_SEC * USEC_PER_SEC;
+
+	if (!tunnel->terms.outage || !tunnel->opened || tunnel->state == TUNNEL_NONE ||
+	        (tunnel->lease_end >= tunnel->grant_end && !SIM_BUG(outage_long))) {
+		return INT64_MAX;
+	}
+	if (!machine->link || SIM_BUG(outage_early)) {
+		return half;
+	}
+	return half > quiet ? half : quiet;
+}
+
+static void outlive(struct turn *turn, struct tunnel *tunnel)
+{
+	int64_t now = turn->now.monotonic_usec;
+	int64_t ttl_usec = tunnel->grant.lease_sec * USEC_PER_SEC;
+
+	if (now < outlives_from(turn->machine, tunnel) || now >= tunnel->lease_end) {
+		return;
+	}
+	if (!SIM_BUG(outage_long)) {
+		ttl_usec = turn_least(ttl_usec, tunnel->grant_end - now);
+	}
+	if (ttl_usec >= USEC_PER_MSEC) {
+		turn_renew(turn, tunnel, NULL, ttl_usec);
+	}
+}
+
 /* --- time and views ------------------------------------------------------ */
 
 /* Whether the tunnel has to end now; closes it then. */
@@ -594,6 +672,7 @@ void tunnel_tick(struct tunnel_machine *machine, struct moment now, struct tunne
 	for (size_t i = machine->count; i-- > 0;) {
 		struct tunnel *tunnel = machine->items[i];
 
+		outlive(&turn, tunnel);
 		if (end_if_due(&turn, tunnel) || now.monotonic_usec < tunnel->retry_at) {
 			continue;
 		}
@@ -620,6 +699,7 @@ int64_t tunnel_next(const struct tunnel_machine *machine)
 		next = turn_least(next, tunnel->grant_end);
 		if (tunnel->opened && tunnel->state != TUNNEL_NONE) {
 			next = turn_least(next, tunnel->lease_end);
+			next = turn_least(next, outlives_from(machine, tunnel));
 		}
 		if (tunnel->state == TUNNEL_LOADING || tunnel->state == TUNNEL_ARMED) {
 			next = turn_least(next, tunnel->up_deadline);
@@ -629,6 +709,16 @@ int64_t tunnel_next(const struct tunnel_machine *machine)
 		}
 	}
 	return next;
+}
+
+bool tunnel_wants_flows(const struct tunnel_machine *machine)
+{
+	for (size_t i = 0; i < machine->count; i++) {
+		if (machine->items[i]->terms.idle_sec > 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 size_t tunnel_count(const struct tunnel_machine *machine)
@@ -646,6 +736,8 @@ struct tunnel_view tunnel_at(const struct tunnel_machine *machine, size_t index)
 		.grant = &tunnel->grant,
 		.state = tunnel->state,
 		.lease = tunnel->lease,
+		.emergency = tunnel->terms.emergency,
+		.approver = tunnel->terms.approval.given ? tunnel->terms.approval.approver : "",
 		.lease_end_usec = tunnel->opened ? tunnel->lease_end : 0,
 		.grant_end_usec = tunnel->grant_end,
 	};
@@ -662,8 +754,8 @@ struct tunnel_machine *tunnel_machine_new(const struct tunnel_config *config)
 
 	assert_always(config->provider && config->site && config->gateway && config->identity &&
 	              config->serial && config->boot && config->trust.seal_open &&
-	              config->trust.grant_check && config->grant_sec_max >= 1 &&
-	              config->grant_sec_max <= GRANT_SEC_MAX);
+	              config->trust.grant_check && config->trust.approval_open &&
+	              config->grant_sec_max >= 1 && config->grant_sec_max <= GRANT_SEC_MAX);
 	machine->config = *config;
 	return machine;
 }

@@ -7,13 +7,16 @@
  * It trusts nobody but the seals: not the center, not the agent. What it promises (DESIGN.md 2):
  *   1  a lease element is in the packet filter only for a grant that was accepted, has not ended,
  *      and whose CHILD SA was up when the element was opened;
- *   2  a grant is accepted only if the own site's active policy permits it (protocol.md 1.3);
- *   3  a closed id never opens again, and nothing outlives its lease or its grant's end, whatever
- *      the wall clock does (both are counted on the monotonic clock once accepted);
- *   4  each effect comes after its TUNNEL_RECORD, which must be durable before the next action: the
- *      filter opens only when grant.accepted and connection.opening are on disk. What opens nothing
- *      (the report "armed") stands before its record and overlaps with it;
- *   7  every input that is refused leaves a record with its reason, and nothing else.
+ *   2  a grant is accepted only if the own site's active policy permits it (protocol.md 1.3), with
+ *      the signature of one of its approvers where it wants one (1.5), and beside nothing at the
+ * own hosts that excludes it (2.4); it lives no longer than all of this holds; 3  a closed id never
+ * opens again, and nothing outlives its lease or its grant's end, whatever the wall clock does
+ * (both are counted on the monotonic clock once accepted); a lease is renewed without the center
+ * only in an outage that grant and own policy survive; 4  each effect comes after its
+ * TUNNEL_RECORD, which must be durable before the next action: the filter opens only when
+ * grant.accepted and connection.opening are on disk. What opens nothing (the report "armed") stands
+ * before its record and overlaps with it; 7  every input that is refused leaves a record with its
+ * reason, and nothing else.
  *
  * The shell's part of the contract:
  *   - carry out actions in order. TUNNEL_RECORD: stop here until it is on disk (several in a row
@@ -54,8 +57,9 @@ struct tunnel_machine;
 /* Ids remembered against replay; an id is forgotten once the center's own signed time is past its
  * grant's end. More: new grants are refused. */
 #define TUNNEL_IDS_MAX 65536
-#define TUNNEL_CHILD_NAME_BYTES_MAX 40 /* "c" and two IPv4 addresses in hex */
-#define TUNNEL_REASON_BYTES_MAX 160
+#define TUNNEL_CHILD_NAME_BYTES_MAX 68 /* "c" and two IPv6 addresses in hex */
+#define TUNNEL_REASON_BYTES_MAX 200
+#define TUNNEL_SPKI_BYTES_MAX 127
 
 /* How seals and certificates are judged: by src/pki in the daemon, by a stand-in in tests/sim. */
 struct tunnel_trust {
@@ -75,6 +79,11 @@ struct tunnel_trust {
 	 * no; err says why. */
 	int (*peer_check)(void *context, const struct grant_end *peer, const uint8_t *der,
 	        size_t count, int64_t wall_usec, struct err *err);
+	/* Opens an approval with the keys of the approvers that `site` lists. The payload is added
+	 * to `payload`; `*ret_approver`, borrowed from `site`, is whose key it was. Outcome 1: by
+	 * none of them; err says why in a few words. */
+	int (*approval_open)(void *context, const struct site_policy *site, const char *sealed,
+	        struct buf *payload, struct policy_approver *ret_approver, struct err *err);
 };
 
 /* Texts are borrowed and live as long as the machine. */
@@ -113,7 +122,7 @@ const char *tunnel_report_name(enum tunnel_report report); /* as in the device i
 struct tunnel_child {
 	/* One for each pair of hosts; unique in the gateway. */
 	char name[TUNNEL_CHILD_NAME_BYTES_MAX + 1];
-	struct in_addr local, remote; /* service addresses */
+	struct address local, remote; /* service addresses */
 };
 
 /* One peer gateway, with everything that is to be loaded for it. */
@@ -184,6 +193,8 @@ struct tunnel_offer {
 	size_t sealed_bytes;
 	const uint8_t *certificate; /* DER */
 	size_t certificate_bytes;
+	const char *const *approvals; /* sealed, of the grant's work order; borrowed */
+	size_t approval_count;        /* only looked at where the own site's rule wants one */
 };
 
 /* Idempotent: the same grant again makes the same reports again. */
@@ -204,6 +215,15 @@ void tunnel_cut(struct tunnel_machine *machine, const char *id, const char *by, 
         struct moment now, struct tunnel_actions *actions);
 void tunnel_cut_all(struct tunnel_machine *machine, const char *by, const char *reason,
         struct moment now, struct tunnel_actions *actions);
+
+/* The stream to the center: `up` each time anything was heard over it, a heartbeat at least. It
+ * counts as down when it is said to be, before it was first up, and when nothing was heard for
+ * TUNNEL_LINK_QUIET_SEC. While it is down, the leases of what survives an outage are renewed here,
+ * until the grant ends (protocol.md 1.4). A lease shorter than that may end before it is noticed.
+ */
+#define TUNNEL_LINK_QUIET_SEC 15
+void tunnel_link(
+        struct tunnel_machine *machine, bool up, struct moment now, struct tunnel_actions *actions);
 
 /* --- own site ------------------------------------------------------------ */
 
@@ -241,6 +261,9 @@ void tunnel_opened(struct tunnel_machine *machine, const char *id, bool ok, stru
 struct tunnel_found_element {
 	struct nft_lease lease;
 	uint32_t left_msec;
+	/* Whether anything passed shows in either: the element's counter, which a renewal sets to
+	 * 0, and the sum over the flows that are there now. */
+	uint64_t packets, flow_packets;
 };
 
 struct tunnel_found_child {
@@ -281,9 +304,14 @@ struct tunnel_view {
 	const struct grant *grant; /* borrowed until the next input */
 	enum tunnel_state state;
 	struct nft_lease lease;
+	bool emergency;
+	const char *approver; /* whose approval it stands on; "" for none; borrowed likewise */
 	/* Monotonic; lease_end_usec 0 before the first opening. */
 	int64_t lease_end_usec, grant_end_usec;
 };
+
+/* Whether any connection has an idle limit: only then `flow_packets` are asked for. */
+bool tunnel_wants_flows(const struct tunnel_machine *machine);
 
 size_t tunnel_count(const struct tunnel_machine *machine);
 /* `index` below tunnel_count(). */

@@ -10,8 +10,6 @@
 #include <string.h>
 
 #include "base/sim_bug.h"
-#include "policy/decide.h"
-#include "policy/explain.h"
 
 static enum grant_side other_side(enum grant_side side)
 {
@@ -68,58 +66,6 @@ static int judge_time(const struct tunnel_standing *standing, const struct grant
 	return 0;
 }
 
-static int judge_policy(const struct tunnel_standing *standing, const struct grant *grant,
-        enum grant_side side, int64_t wall_usec, struct err *err)
-{
-	enum policy_layer other =
-	        side == GRANT_INITIATOR ? LAYER_RESPONDER_SITE : LAYER_INITIATOR_SITE;
-	/* Policies speak of whole seconds: a begun one counts. */
-	int64_t length_sec =
-	        (grant->not_after - grant->not_before + USEC_PER_SEC - 1) / USEC_PER_SEC;
-	struct policy_request request = {
-		.class = grant->class,
-		.protocol = grant->protocol,
-		.port = grant->port,
-		.duration_sec = length_sec,
-		.lease_sec = grant->lease_sec,
-	};
-	struct policy_facts facts = {
-		/* Accreditation and certificates are tunnel_trust's, the peer's side is the peer's.
-		 */
-		.foreign = LAYER_BIT(other) | LAYER_BIT(LAYER_ACCREDITATION) |
-		           LAYER_BIT(LAYER_CERTIFICATES) | LAYER_BIT(LAYER_GATEWAYS),
-		.provider = standing->provider,
-		.initiator_policy = side == GRANT_INITIATOR ? standing->site : NULL,
-		.responder_policy = side == GRANT_RESPONDER ? standing->site : NULL,
-		.window = { .not_before = grant->not_before,
-		        .not_after = grant->not_before + length_sec * USEC_PER_SEC },
-	};
-	struct decision decision;
-	enum policy_layer layer;
-
-	if (!standing->site) {
-		return err_set(err, 1, "this site has no active policy");
-	}
-	if (!standing->provider) {
-		return err_set(err, 1, "there is no active provider policy");
-	}
-	snprintf(request.from.site, sizeof(request.from.site), "%s", grant->initiator.site);
-	snprintf(request.from.host, sizeof(request.from.host), "%s", grant->initiator.host);
-	snprintf(request.to.site, sizeof(request.to.site), "%s", grant->responder.site);
-	snprintf(request.to.host, sizeof(request.to.host), "%s", grant->responder.host);
-	decision = policy_decide(&request, &facts, wall_usec);
-	if (decision.verdict == VERDICT_PERMIT || SIM_BUG(own_policy)) {
-		return 0;
-	}
-	layer = decision_denied_by(&decision);
-	if (layer == LAYER_COUNT) {
-		return err_set(err, 1, "the policies do not permit it");
-	}
-	return err_set(err, 1, "the policies do not permit it: %s%s%s",
-	        policy_reason_name(decision.layers[layer].reason),
-	        decision.layers[layer].detail[0] ? " " : "", decision.layers[layer].detail);
-}
-
 /* The hospital's own word decides which machine a name is, and which real address it has. */
 static int judge_addresses(const struct tunnel_standing *standing, const struct grant *grant,
         enum grant_side side, struct policy_host *ret_host, struct err *err)
@@ -145,60 +91,71 @@ static int judge_addresses(const struct tunnel_standing *standing, const struct 
 		return err_set(err, 1, "the peer's service address is not in the prefix of site %s",
 		        peer->site);
 	}
-	if (ret_host->address.family != ADDRESS_V4 || own->service.family != ADDRESS_V4 ||
-	        peer->service.family != ADDRESS_V4) {
-		return err_set(err, 1, "this gateway's packet filter carries IPv4 only");
+	if (ret_host->address.family != own->service.family ||
+	        own->service.family != peer->service.family) {
+		return err_set(err, 1, "the addresses are not all of one family");
 	}
 	return 0;
 }
 
 struct nft_lease tunnel_judge_key(const struct grant *grant, struct address source)
 {
+	const struct address *destination = &grant->responder.service;
 	struct nft_lease lease = {
+		.source = ip_make(source.family, source.bytes),
+		.destination = ip_make(destination->family, destination->bytes),
 		.protocol = (uint8_t)grant->protocol,
-		.port = grant->protocol == PROTOCOL_ICMP ? NFT_PORT_ICMP_ECHO : grant->port,
+		.port = grant->port,
 		.mark = grant->number,
 	};
 
-	memcpy(&lease.source, source.bytes, sizeof(lease.source));
-	memcpy(&lease.destination, grant->responder.service.bytes, sizeof(lease.destination));
+	if (grant->protocol == PROTOCOL_ICMP) {
+		lease.protocol = source.family == ADDRESS_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+		lease.port = source.family == ADDRESS_V6 ? NFT_PORT_ICMP6_ECHO : NFT_PORT_ICMP_ECHO;
+	}
 	return lease;
 }
 
 int tunnel_judge_again(const struct tunnel_standing *standing, const struct grant *grant,
-        int64_t wall_usec, struct err *err)
+        int64_t wall_usec, struct tunnel_terms *terms, struct err *err)
 {
 	const struct tunnel_trust *trust = &standing->config->trust;
 	/* Whose grant it is was settled when it was accepted; the certificate may be a newer one
 	 * now. */
-	enum grant_side side = text_equal(grant->initiator.gateway, standing->config->gateway)
-	                               ? GRANT_INITIATOR
-	                               : GRANT_RESPONDER;
+	struct tunnel_case what = { .grant = grant,
+		.side = text_equal(grant->initiator.gateway, standing->config->gateway)
+		                ? GRANT_INITIATOR
+		                : GRANT_RESPONDER };
 	struct policy_host host;
 
-	if (judge_policy(standing, grant, side, wall_usec, err) ||
-	        judge_addresses(standing, grant, side, &host, err)) {
+	if (tunnel_judge_policy(standing, &what, wall_usec, terms, err) ||
+	        judge_addresses(standing, grant, what.side, &host, err)) {
 		return 1;
 	}
 	return trust->grant_check(trust->context, grant, wall_usec, err) != 0;
 }
 
 int tunnel_judge_grant(const struct tunnel_standing *standing, const struct grant *grant,
-        int64_t wall_usec, enum grant_side *ret_side, struct address *ret_source, struct err *err)
+        const struct tunnel_offer *offer, int64_t wall_usec, struct tunnel_verdict *ret_verdict,
+        struct err *err)
 {
 	const struct tunnel_trust *trust = &standing->config->trust;
+	struct tunnel_case what = { .grant = grant, .offer = offer };
 	struct policy_host host;
 
+	*ret_verdict = (struct tunnel_verdict){ 0 };
 	if (!text_equal(grant->provider, standing->config->provider)) {
 		return err_set(err, 1, "the grant is of another provider");
 	}
-	if (tunnel_judge_side(standing->config, grant, ret_side, err) || grant_check(grant, err) ||
-	        judge_time(standing, grant, wall_usec, err) ||
-	        judge_policy(standing, grant, *ret_side, wall_usec, err) ||
-	        judge_addresses(standing, grant, *ret_side, &host, err) ||
+	if (tunnel_judge_side(standing->config, grant, &what.side, err) ||
+	        grant_check(grant, err) || judge_time(standing, grant, wall_usec, err) ||
+	        tunnel_judge_policy(standing, &what, wall_usec, &ret_verdict->terms, err) ||
+	        judge_addresses(standing, grant, what.side, &host, err) ||
 	        trust->grant_check(trust->context, grant, wall_usec, err)) {
 		return 1;
 	}
-	*ret_source = *ret_side == GRANT_INITIATOR ? host.address : grant->initiator.service;
+	ret_verdict->side = what.side;
+	ret_verdict->source =
+	        what.side == GRANT_INITIATOR ? host.address : grant->initiator.service;
 	return 0;
 }

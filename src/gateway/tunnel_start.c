@@ -43,6 +43,28 @@ static int recall_certificate(struct tunnel *tunnel, const json_t *data)
 	return r;
 }
 
+/* A record without one stands on a standing rule, or is of an earlier version. Outcome 1: one that
+ * cannot be read. */
+static int recall_approval(struct tunnel_approval *approval, const json_t *data)
+{
+	const json_t *tree = json_object_get(data, "approval");
+	const char *approver = json_string_value(json_object_get(tree, "approver"));
+	const char *key = json_string_value(json_object_get(tree, "key"));
+	const char *digest = json_string_value(json_object_get(tree, "digest"));
+	const char *from = json_string_value(json_object_get(tree, "not_before"));
+	const char *to = json_string_value(json_object_get(tree, "not_after"));
+
+	if (!tree) {
+		return 0;
+	}
+	approval->given = true;
+	return !approver || !key || !digest || !from || !to ||
+	       text_copy(approval->approver, sizeof(approval->approver), approver) ||
+	       text_copy(approval->spki, sizeof(approval->spki), key) ||
+	       text_copy(approval->digest, sizeof(approval->digest), digest) ||
+	       time_parse(from, &approval->not_before) || time_parse(to, &approval->not_after);
+}
+
 static int recall_accepted(
         struct tunnel_machine *machine, const struct recalled *record, struct err *err)
 {
@@ -60,6 +82,7 @@ static int recall_accepted(
 	}
 	if (!boot || !from || address_parse(from, &source) || !json_is_integer(end) ||
 	        !json_is_integer(up) || recall_certificate(tunnel, record->data) ||
+	        recall_approval(&tunnel->terms.approval, record->data) ||
 	        grant_parse(payload.bytes, payload.count, &tunnel->grant, err)) {
 		free(tunnel);
 		return err_wrap(err, 1, "journal: grant.accepted of %s", record->subject);
@@ -219,6 +242,7 @@ static void settle(
 	}
 	tunnel->state = TUNNEL_LOADING;
 	tunnel->retry_at = now;
+	tunnel->passed_at = now; /* nobody looked meanwhile */
 	if (element) {
 		tunnel->lease_end =
 		        turn_least(now + element->left_msec * USEC_PER_MSEC, tunnel->grant_end);
@@ -304,6 +328,42 @@ static void compare_elements(struct turn *turn, const struct tunnel_found *found
 	}
 }
 
+/* Whether something passed since the last look. A renewal sets the element's counter to 0. */
+static void see_passing(
+        struct tunnel *tunnel, const struct tunnel_found_element *element, int64_t now)
+{
+	if ((element->packets != tunnel->packets && element->packets > 0) ||
+	        element->flow_packets > tunnel->flow_packets) {
+		tunnel->passed_at = now;
+	}
+	tunnel->packets = element->packets;
+	tunnel->flow_packets = element->flow_packets;
+}
+
+/* Only here, right after a look, is it known that nothing passed. */
+static void close_idle(struct turn *turn, const struct tunnel_found *found)
+{
+	struct tunnel_machine *machine = turn->machine;
+	int64_t now = turn->now.monotonic_usec;
+
+	for (size_t i = machine->count; i-- > 0;) {
+		struct tunnel *tunnel = machine->items[i];
+		const struct tunnel_found_element *element =
+		        tunnel->terms.idle_sec > 0 && tunnel->state == TUNNEL_UP
+		                ? find_element(found, tunnel)
+		                : NULL;
+
+		if (!element) {
+			continue;
+		}
+		see_passing(tunnel, element, now);
+		if (now - tunnel->passed_at >= tunnel->terms.idle_sec * USEC_PER_SEC &&
+		        !SIM_BUG(idle_ignored)) {
+			turn_close_own(turn, tunnel, "idle");
+		}
+	}
+}
+
 static void compare_children(struct turn *turn, const struct tunnel_found *found)
 {
 	struct tunnel_machine *machine = turn->machine;
@@ -359,5 +419,9 @@ void tunnel_reconcile(struct tunnel_machine *machine, const struct tunnel_found 
 	if (found->elements_known && !machine->compared &&
 	        (found->children_known || now.monotonic_usec >= machine->recall_deadline)) {
 		settle_all(&turn, found);
+	}
+	/* Last: what it closes is still in both lists. */
+	if (found->elements_known) {
+		close_idle(&turn, found);
 	}
 }

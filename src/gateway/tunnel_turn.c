@@ -49,8 +49,8 @@ bool turn_same_child(const struct tunnel *tunnel, const char *peer, const char *
 
 bool turn_same_key(const struct nft_lease *left, const struct nft_lease *right)
 {
-	return left->source.s_addr == right->source.s_addr &&
-	       left->destination.s_addr == right->destination.s_addr &&
+	return ip_equal(left->source, right->source) &&
+	       ip_equal(left->destination, right->destination) &&
 	       left->protocol == right->protocol && left->port == right->port;
 }
 
@@ -59,23 +59,27 @@ bool turn_is_open(const struct tunnel *tunnel)
 	return tunnel->state == TUNNEL_OPENING || tunnel->state == TUNNEL_UP;
 }
 
-static struct in_addr ipv4(struct address address)
+static size_t put_hex(char *out, struct address address)
 {
-	struct in_addr ip;
+	size_t count = address_bits(address) / 8;
 
-	memcpy(&ip, address.bytes, sizeof(ip));
-	return ip;
+	for (size_t i = 0; i < count; i++) {
+		snprintf(out + 2 * i, 3, "%02x", address.bytes[i]);
+	}
+	return 2 * count;
 }
 
 struct tunnel_child turn_child_of(const struct tunnel *tunnel)
 {
 	struct tunnel_child child = {
-		.local = ipv4(own_end(tunnel)->service),
-		.remote = ipv4(turn_peer_end(tunnel)->service),
+		.name = "c",
+		.local = own_end(tunnel)->service,
+		.remote = turn_peer_end(tunnel)->service,
 	};
+	size_t at = 1 + put_hex(child.name + 1, child.local);
 
-	snprintf(child.name, sizeof(child.name), "c%08x-%08x", ntohl(child.local.s_addr),
-	        ntohl(child.remote.s_addr));
+	child.name[at++] = '-';
+	put_hex(child.name + at, child.remote);
 	return child;
 }
 
@@ -292,6 +296,8 @@ void turn_open(struct turn *turn, struct tunnel *tunnel)
 	tunnel->intended = false;
 	tunnel->state = TUNNEL_OPENING;
 	tunnel->opened = true;
+	tunnel->passed_at = now;
+	tunnel->packets = 0;
 	tunnel->go = true; /* an SA lost from now on is made again without being asked */
 	tunnel->lease_end = end;
 	turn_push_lease(turn, TUNNEL_LEASE_OPEN, tunnel,
@@ -328,6 +334,23 @@ void turn_lose(
 	tunnel->load_tag = 0;
 	tunnel->up_deadline = turn->now.monotonic_usec + GRANT_UP_SEC_MAX * USEC_PER_SEC;
 	tunnel->retry_at = turn->now.monotonic_usec + RETRY_USEC;
+}
+
+void turn_renew(struct turn *turn, struct tunnel *tunnel, const char *by, int64_t ttl_usec)
+{
+	struct record *record;
+
+	if (!tunnel->opened) {
+		return; /* the first opening starts the lease */
+	}
+	record = turn_record_new(turn, "lease.renewed", tunnel->grant.id.text, by);
+	record_number(record, "seq", (int64_t)tunnel->lease_seq);
+	record_number(record, "ttl_msec", ttl_usec / USEC_PER_MSEC);
+	turn_record_push(turn, "lease.renewed", tunnel->grant.id.text, record);
+	tunnel->lease_end = turn->now.monotonic_usec + ttl_usec;
+	if (turn_is_open(tunnel)) {
+		turn_push_lease(turn, TUNNEL_LEASE_RENEW, tunnel, ttl_usec);
+	}
 }
 
 void turn_leave_out(struct tunnel_machine *machine, struct tunnel *tunnel)

@@ -8,6 +8,7 @@
 #include "base/sim_bug.h"
 #include "gateway/tunnel.h"
 #include "gateway/tunnel_ids.h"
+#include "gateway/tunnel_judge.h"
 
 #define RETRY_USEC (1 * USEC_PER_SEC)          /* after a failed load, and after an SA went away */
 #define INITIATE_RETRY_USEC (2 * USEC_PER_SEC) /* after charon could not reach the peer */
@@ -35,6 +36,9 @@ struct tunnel {
 	int64_t grant_end, lease_end, up_deadline; /* monotonic */
 	int64_t retry_at;                          /* monotonic; of a load, initiate or open */
 	char trouble[101];                         /* charon's last words about it */
+	struct tunnel_terms terms;
+	int64_t passed_at;              /* monotonic: when something was last seen to have passed */
+	uint64_t packets, flow_packets; /* as they were seen last */
 };
 
 struct tunnel_machine {
@@ -50,6 +54,8 @@ struct tunnel_machine {
 	bool compared; /* with the kernel, since the start */
 	int64_t recall_deadline;
 	uint32_t tag;
+	bool link;          /* the stream to the center, as it was last told of */
+	int64_t link_heard; /* monotonic */
 };
 
 /* One input: everything that a step needs. */
@@ -107,6 +113,8 @@ void turn_open(struct turn *turn, struct tunnel *tunnel);
 void turn_lose(
         struct turn *turn, struct tunnel *tunnel, enum tunnel_state state, const char *reason);
 void turn_child_changed(struct turn *turn, struct tunnel *tunnel, bool up);
+/* The lease runs for `ttl_usec` from now on. `by` NULL: the gateway itself, in an outage. */
+void turn_renew(struct turn *turn, struct tunnel *tunnel, const char *by, int64_t ttl_usec);
 /* Any state ─▶ gone, and frees it: filter, conntrack, SA. `kind` says how it ended. */
 void turn_close(struct turn *turn, struct tunnel *tunnel, const char *kind, const char *by,
         const char *reason);

@@ -60,6 +60,21 @@ static int trust_peer(void *context, const struct grant_end *peer, const uint8_t
 	return 0;
 }
 
+static int trust_approval(void *context, const struct site_policy *site, const char *sealed,
+        struct buf *payload, struct policy_approver *ret_approver, struct err *err)
+{
+	for (size_t i = 0; i < site_policy_approver_count(site); i++) {
+		AUTO_BUF struct buf key = BUF(32);
+
+		site_policy_approver_at(site, i, ret_approver);
+		if (base64_parse(ret_approver->spki, strlen(ret_approver->spki), &key) == 0 &&
+		        seal_check(key.bytes[3], APPROVAL_SEAL_TYPE, sealed, payload) == 0) {
+			return 0;
+		}
+	}
+	return err_set(err, 1, "not by an approver");
+}
+
 /* --- memory -------------------------------------------------------------- */
 
 static void set_serial(struct box *box)
@@ -112,8 +127,8 @@ struct accepted *box_accepted(struct box *box, const char *id)
 
 static bool same_key(const struct nft_lease *left, const struct nft_lease *right)
 {
-	return left->source.s_addr == right->source.s_addr &&
-	       left->destination.s_addr == right->destination.s_addr &&
+	return ip_equal(left->source, right->source) &&
+	       ip_equal(left->destination, right->destination) &&
 	       left->protocol == right->protocol && left->port == right->port;
 }
 
@@ -150,9 +165,11 @@ static bool filter_set(struct box *box, const struct tunnel_action *action)
 	if (!element) {
 		assert_always(box->filter.count < ELEMENTS_MAX);
 		element = &box->filter.elements[box->filter.count++];
-		*element = (struct element){ .lease = action->lease };
+		*element = (struct element){ .lease = action->lease,
+			.used = world_moment(box->world, box->number).monotonic_usec };
 	}
 	element->id = action->id;
+	element->packets = 0;
 	element->expires =
 	        world_moment(box->world, box->number).monotonic_usec + action->ttl_msec * MSEC;
 	return true;
@@ -364,6 +381,14 @@ static void event_ping(struct world *world, struct event *event)
 	struct event *next;
 	bool silent = world->now - box->heard > SILENCE_USEC;
 
+	if (silent) {
+		struct tunnel_actions actions = { 0 };
+
+		box->linked = 0;
+		tunnel_link(box->machine, false, world_moment(world, box->number), &actions);
+		box_carry_out(box, &actions);
+		tunnel_actions_clear(&actions);
+	}
 	message.flag = event->flag || silent || box->broken;
 	box->broken = false;
 	world_send(world, &message);
@@ -391,7 +416,8 @@ void box_reconcile(struct box *box)
 	}
 	filter_expire(box);
 	for (size_t i = 0; i < box->filter.count; i++) {
-		elements[i].lease = box->filter.elements[i].lease;
+		elements[i] = (struct tunnel_found_element){ .lease = box->filter.elements[i].lease,
+			.packets = box->filter.elements[i].packets };
 		elements[i].left_msec =
 		        (uint32_t)((box->filter.elements[i].expires - now.monotonic_usec) / MSEC);
 	}
@@ -487,7 +513,8 @@ void box_start(struct box *box)
 		.trust = { .context = box,
 		        .seal_open = trust_open,
 		        .grant_check = trust_check,
-		        .peer_check = trust_peer },
+		        .peer_check = trust_peer,
+		        .approval_open = trust_approval },
 	};
 	struct tunnel_actions actions = { 0 };
 	struct moment now = world_moment(world, box->number);
@@ -498,6 +525,7 @@ void box_start(struct box *box)
 	}
 	world_say(world, "%s process starts", box->gateway);
 	box->machine = tunnel_machine_new(&config);
+	box->linked = 0;
 	recall(box);
 	tunnel_policy_set(box->machine, site_provider_policy(box->provider_policy),
 	        site_policy_of(box->number, box->site_policy), now, &actions);
@@ -511,6 +539,7 @@ void box_start(struct box *box)
 		return;
 	}
 	box->heard = world->now;
+	box->started = now.monotonic_usec;
 	event = world_at(world, world->now + chance(world, SEC), event_tick, box->number);
 	event->incarnation = box->incarnation;
 	event = world_at(world, world->now + 5 * SEC, event_reconcile, box->number);
@@ -527,6 +556,8 @@ void box_grant(struct box *box, const struct message *message, struct tunnel_act
 		.sealed_bytes = strlen(message->sealed),
 		.certificate = (const uint8_t *)message->certificate,
 		.certificate_bytes = strlen(message->certificate),
+		.approvals = (const char *const *)&message->approval,
+		.approval_count = message->approval != NULL,
 	};
 
 	tunnel_grant(box->machine, &offer, world_moment(box->world, box->number), actions);
@@ -564,7 +595,8 @@ void box_deliver(struct box *box, const struct message *message)
 	if (!box->machine) {
 		return;
 	}
-	box->heard = box->world->now;
+	box->heard = box->linked = box->world->now;
+	tunnel_link(box->machine, true, world_moment(box->world, box->number), &actions);
 	hand_in(box, message, &actions);
 	box_carry_out(box, &actions);
 	tunnel_actions_clear(&actions);

@@ -28,6 +28,14 @@
 	bug(number_unchecked, "a gateway takes a number that is in use") \
 	bug(peer_unchecked, "a gateway takes any certificate for the peer's") \
 	bug(keep_unknown, "unknown elements are left in the packet filter") \
+	bug(approval_skipped, "a gateway opens without the approval its policy wants") \
+	bug(approval_order, "a gateway takes the approval of another work order") \
+	bug(approver_kept, "an approver who was removed still counts") \
+	bug(exclusion_order, "of two that exclude each other only one order is refused") \
+	bug(outage_own, "a gateway survives an outage that its own policy does not") \
+	bug(outage_early, "a gateway renews by itself while the center is there") \
+	bug(outage_long, "an outage is survived beyond the end of the grant") \
+	bug(idle_ignored, "what nobody uses stays open") \
 	bug(number_collision, "the center gives the same number again") \
 	bug(cut_once, "the center does not repeat a cut that may be lost")
 /* clang-format on */

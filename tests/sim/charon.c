@@ -158,8 +158,8 @@ static struct sa *other_end(struct box *box, const struct sa *sa, struct box **r
 		struct sa *other = &(*ret_box)->charon.sas[i];
 
 		if (strcmp(other->peer, box->gateway) == 0 &&
-		        other->local.s_addr == sa->remote.s_addr &&
-		        other->remote.s_addr == sa->local.s_addr) {
+		        address_equal(other->local, sa->remote) &&
+		        address_equal(other->remote, sa->local)) {
 			return other;
 		}
 	}
@@ -282,8 +282,8 @@ void charon_load(struct box *box, const struct tunnel_peer *peer, uint32_t tag)
 static const struct tunnel_child *mirror(const struct conf *conf, const struct tunnel_child *child)
 {
 	for (size_t i = 0; conf && i < conf->child_count; i++) {
-		if (conf->children[i].local.s_addr == child->remote.s_addr &&
-		        conf->children[i].remote.s_addr == child->local.s_addr) {
+		if (address_equal(conf->children[i].local, child->remote) &&
+		        address_equal(conf->children[i].remote, child->local)) {
 			return &conf->children[i];
 		}
 	}

@@ -41,6 +41,8 @@ static void world_facts(void *context, const struct policy_request *request,
 	int from = site_number(request->from.site), to = site_number(request->to.site);
 
 	*ret_facts = (struct policy_facts){
+		.foreign = LAYER_BIT(LAYER_AGREEMENT) | LAYER_BIT(LAYER_PERSON) |
+		           LAYER_BIT(LAYER_WORK_ORDER) | LAYER_BIT(LAYER_EXCLUSION),
 		.provider = site_provider_policy(head->provider_policy),
 		.initiator_policy = site_policy_of(from, head->site_policy[from]),
 		.responder_policy = site_policy_of(to, head->site_policy[to]),
@@ -219,6 +221,7 @@ static void watch_send(struct world *world, const struct connection_action *acti
 static void send_out(struct world *world, const struct connection_action *action)
 {
 	struct message message = { .box = site_number(action->gateway + 3), .id = action->id };
+	const struct work *work;
 
 	watch_send(world, action);
 	switch (action->type) {
@@ -226,6 +229,8 @@ static void send_out(struct world *world, const struct connection_action *action
 		message.type = MESSAGE_GRANT;
 		seal_grant(world, action->grant, &message.sealed);
 		message_certificate(&message, action->grant, action->gateway);
+		work = head_work_find(world, action->grant->work_order);
+		message.approval = work ? mem_string(work->sealed) : NULL;
 		break;
 	case CONNECTION_SEND_GO:
 		message.type = MESSAGE_GO;
@@ -241,6 +246,7 @@ static void send_out(struct world *world, const struct connection_action *action
 	}
 	world_send(world, &message);
 	free(message.sealed);
+	free(message.approval);
 }
 
 static void carry_out(struct world *world, struct connection_actions *actions)
@@ -416,7 +422,103 @@ void head_ask(struct world *world, int from, int to, int host, bool other_class)
 	snprintf(request.policy.to.site, sizeof(request.policy.to.site), "s%d", to);
 	snprintf(
 	        request.policy.to.host, sizeof(request.policy.to.host), "%s", site_host_name(host));
-	snprintf(request.person, sizeof(request.person), "suzuki");
+	snprintf(request.policy.person, sizeof(request.policy.person), "suzuki");
+	connection_ask(head->machine, &request, head_now(world), &actions);
+	carry_out(world, &actions);
+}
+
+struct work *head_work_find(struct world *world, const char *id)
+{
+	for (size_t i = world->work_count; i-- > 0;) {
+		if (strcmp(world->works[i].id.text, id) == 0) {
+			return &world->works[i];
+		}
+	}
+	return NULL;
+}
+
+static void seal_approval(const struct approval *approval, int key, char **ret_sealed)
+{
+	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
+
+	approval_print(approval, &payload);
+	*ret_sealed = seal_make(key, APPROVAL_SEAL_TYPE, &payload);
+}
+
+struct work *head_work(struct world *world, int from, int to, int how)
+{
+	int64_t now = head_now(world).wall_usec / MSEC * MSEC;
+	struct work work = { .id = world_id(world, now),
+		.site = to,
+		.good = how == 0,
+		.not_before = now - 300 * SEC,
+		.not_after = now + 600 * SEC };
+	struct approval *approval = mem_new(1, sizeof(*approval));
+	struct work_terms *terms = &approval->terms;
+	AUTO_BUF struct buf text = BUF(WORK_TERMS_BYTES_MAX);
+
+	*approval = (struct approval){ .approver = "tanaka",
+		.approved_at = now,
+		.kind = APPROVAL_OF_WORK,
+		.not_before = work.not_before,
+		.not_after = work.not_after };
+	*terms = (struct work_terms){ .work_order = how == 2 ? world_id(world, now) : work.id,
+		.revision = 1,
+		.job = WORK_REPAIR,
+		.class = SERVICE_REMOTE_MAINTENANCE,
+		.not_before = work.not_before,
+		.not_after = work.not_after,
+		.purpose = "repair",
+		.target_count = 1,
+		.targets = { { .from.host = "e",
+		        .to.host = "d",
+		        .protocol = PROTOCOL_TCP,
+		        .port = site_kind_port(KIND_WORK, 0) } } };
+	snprintf(terms->site, sizeof(terms->site), "s%d", to);
+	snprintf(terms->worker, sizeof(terms->worker), "%s", how == 4 ? "kato" : "suzuki");
+	snprintf(terms->targets[0].from.site, sizeof(terms->site), "s%d", from);
+	snprintf(terms->targets[0].to.site, sizeof(terms->site), "s%d", to);
+	work_terms_print(terms, &text);
+	snprintf(approval->terms_text, sizeof(approval->terms_text), "%s", buf_text(&text));
+	if (how != 1) {
+		seal_approval(approval, how == 3 ? 3 : SITE_APPROVER_KEY(to), &work.sealed);
+	}
+	free(approval);
+	if (world->work_count == world->work_room) {
+		world->work_room = world->work_room ? 2 * world->work_room : 64;
+		world->works = mem_resize(world->works, world->work_room, sizeof(*world->works));
+	}
+	world->works[world->work_count] = work;
+	return &world->works[world->work_count++];
+}
+
+void head_ask_more(struct world *world, int from, int to, enum site_kind kind)
+{
+	struct head *head = &world->head;
+	struct connection_request request = { 0 };
+	struct connection_actions actions = { 0 };
+	struct policy_request *policy = &request.policy;
+
+	if (!head->machine || from == to) {
+		return;
+	}
+	policy->class = site_kind_class(kind);
+	policy->protocol = PROTOCOL_TCP;
+	policy->port = site_kind_port(kind, (int)chance(world, 2));
+	policy->duration_sec =
+	        kind == KIND_OUTAGE ? chance_time(world, 60, 400) : chance_time(world, 20, 60);
+	policy->emergency = kind == KIND_EMERGENCY;
+	if (kind == KIND_WORK || kind == KIND_EMERGENCY) {
+		int how = chance(world, 3) ? 0 : (int)chance(world, 5);
+
+		snprintf(policy->work_order, sizeof(policy->work_order), "%s",
+		        head_work(world, from, to, kind == KIND_EMERGENCY ? 1 : how)->id.text);
+	}
+	snprintf(policy->from.site, sizeof(policy->from.site), "s%d", from);
+	snprintf(policy->from.host, sizeof(policy->from.host), "e");
+	snprintf(policy->to.site, sizeof(policy->to.site), "s%d", to);
+	snprintf(policy->to.host, sizeof(policy->to.host), "d");
+	snprintf(policy->person, sizeof(policy->person), "suzuki");
 	connection_ask(head->machine, &request, head_now(world), &actions);
 	carry_out(world, &actions);
 }

@@ -36,6 +36,14 @@ enum hostile {
 	HOSTILE_LEASE_LONG, /* taken, but for no longer than the grant's lease */
 	HOSTILE_GO,
 	HOSTILE_EPOCH_BACK,
+	/* What follows is asked of host d, whose rules want more than a center's word. */
+	HOSTILE_NO_APPROVAL,
+	HOSTILE_NO_ORDER,
+	HOSTILE_OTHER_ORDER,
+	HOSTILE_OTHER_PERSON,
+	HOSTILE_FORGED_APPROVAL,
+	HOSTILE_EMERGENCY,    /* where the rule is for none */
+	HOSTILE_NO_EMERGENCY, /* where it is for nothing else */
 	HOSTILE_COUNT,
 };
 
@@ -102,10 +110,14 @@ static void hand_grant(
 {
 	AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
 	struct message message = { .type = MESSAGE_GRANT };
+	const struct work *work = head_work_find(box->world, grant->work_order);
 
 	grant_print(grant, &payload);
 	message.sealed = seal_make(key, "sekisho-grant", &payload);
 	message_certificate(&message, grant, box->gateway);
+	if (work) {
+		message.approval = mem_string(work->sealed);
+	}
 	if (what == HOSTILE_CERTIFICATE) {
 		message.certificate[strlen(message.certificate) - 1] ^= 1;
 	}
@@ -114,6 +126,7 @@ static void hand_grant(
 	}
 	hand(box, &message, what, bad);
 	free(message.sealed);
+	free(message.approval);
 }
 
 /* A grant that both sites permit as far as the addresses go. */
@@ -224,6 +237,29 @@ static bool spoil(struct world *world, struct box *box, enum hostile what, struc
 	}
 }
 
+/* Of the hosts e and d, with a work order that nobody approved like this. */
+static void ask_more(struct world *world, struct box *from, struct box *to, enum hostile what,
+        struct grant *grant)
+{
+	int how = what == HOSTILE_OTHER_ORDER       ? 2
+	          : what == HOSTILE_FORGED_APPROVAL ? 3
+	          : what == HOSTILE_OTHER_PERSON    ? 4
+	                                            : 1;
+
+	site_fill_end(from, 4, &grant->initiator);
+	site_fill_end(to, 3, &grant->responder);
+	snprintf(grant->person, sizeof(grant->person), "suzuki");
+	if (what != HOSTILE_NO_ORDER && what != HOSTILE_NO_EMERGENCY) {
+		grant->work_order[0] = '\0';
+		snprintf(grant->work_order, sizeof(grant->work_order), "%s",
+		        head_work(world, from->number, to->number, how)->id.text);
+	}
+	grant->emergency = what == HOSTILE_EMERGENCY;
+	if (what == HOSTILE_NO_EMERGENCY) {
+		grant->port = site_kind_port(KIND_EMERGENCY, 0);
+	}
+}
+
 static bool pick_pair(struct world *world, struct box **ret_from, struct box **ret_to)
 {
 	int from = (int)chance(world, BOXES), to = (int)chance(world, BOXES);
@@ -245,6 +281,10 @@ static void send_grant(struct world *world, enum hostile what)
 	}
 	box = chance(world, 2) ? from : to;
 	make_good(world, from, to, &grant);
+	if (what >= HOSTILE_NO_APPROVAL) {
+		box = to;
+		ask_more(world, from, to, what, &grant);
+	}
 	if (!box->machine || !spoil(world, box, what, &grant)) {
 		return;
 	}

@@ -100,6 +100,11 @@ static void ask(struct world *world)
 {
 	int host = chance(world, 12) == 0 ? 2 : 1;
 
+	if (chance(world, 2)) {
+		head_ask_more(world, (int)chance(world, BOXES), (int)chance(world, BOXES),
+		        (enum site_kind)chance(world, KIND_COUNT));
+		return;
+	}
 	head_ask(world, (int)chance(world, BOXES), (int)chance(world, BOXES), host,
 	        chance(world, 4) == 0);
 }
@@ -218,8 +223,10 @@ static void foreign_element(struct world *world)
 	}
 	element = &box->filter.elements[box->filter.count++];
 	*element = (struct element){
-		.lease = { .source = { (uint32_t)chance(world, 1 << 30) },
-		        .destination = { (uint32_t)chance(world, 1 << 30) },
+		.lease = { .source = { .family = IP_V4,
+		                   .bytes = { 203, 0, 113, (uint8_t)chance(world, 256) } },
+		        .destination = { .family = IP_V4,
+		                .bytes = { 203, 0, 113, (uint8_t)chance(world, 256) } },
 		        .protocol = 6,
 		        .port = 80,
 		        .mark = (uint32_t)chance_time(world, 3000000, 4000000) },
@@ -239,6 +246,8 @@ static void traffic(struct world *world)
 
 			if (element->expires > now && element->id.text[0] && box->machine) {
 				box->filter.flows[box->filter.flow_count++] = element->lease.mark;
+				box->filter.elements[j].packets++;
+				box->filter.elements[j].used = now;
 			}
 		}
 	}

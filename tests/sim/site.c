@@ -4,7 +4,10 @@
  *
  * Site i may have connections with site j unless (i + j) % 3 == 0: host a asks for host b's port
  * 104 as remote maintenance (at most 4 minutes) and for port 22 as results delivery (a day, which
- * is more than any gateway's own ceiling). Nothing is allowed with host c.
+ * is more than any gateway's own ceiling). Nothing is allowed with host c. From host e to host d go
+ * maintenance with a work order (104) or in an emergency (11112), asp (8080, 8081; one at a time)
+ * and mail (25), which exclude the others and each other, and a delivery that survives an outage
+ * (2222). Variant 1 has no outage, variant 2 another approver, whom nobody in here ever asks.
  */
 #include "world.h"
 
@@ -41,7 +44,7 @@ struct address site_real(int host)
 
 const char *site_host_name(int host)
 {
-	static const char *const names[HOSTS] = { "a", "b", "c" };
+	static const char *const names[HOSTS] = { "a", "b", "c", "d", "e" };
 
 	return names[host];
 }
@@ -80,15 +83,75 @@ static void load_provider(int variant)
 		buf_add_format(&text, "site s%d prefix 100.64.%d.0/24\n", i, i + 1);
 	}
 	buf_add_text(&text, "class remote-maintenance duration 2h lease 60s\n"
-	                    "class results-delivery duration 24h lease 60s\ngroup all sites");
+	                    "class results-delivery duration 24h lease 60s\n"
+	                    "class asp duration 1h\nclass mail duration 1h\ngroup all sites");
 	for (int i = variant; i < BOXES; i++) {
 		buf_add_format(&text, " s%d", i);
 	}
-	buf_add_text(&text, " classes remote-maintenance results-delivery\n");
+	buf_add_text(&text, " classes remote-maintenance results-delivery asp mail\n");
 	if (provider_policy_parse(buf_text(&text), text.count, &provider_policies[variant], &err)) {
 		fprintf(stderr, "sim: provider policy: %s\n", err.text);
 		exit(1);
 	}
+}
+
+enum service_class site_kind_class(enum site_kind kind)
+{
+	static const enum service_class classes[KIND_COUNT] = { SERVICE_REMOTE_MAINTENANCE,
+		SERVICE_REMOTE_MAINTENANCE, SERVICE_ASP, SERVICE_MAIL, SERVICE_RESULTS_DELIVERY };
+
+	return classes[kind];
+}
+
+uint16_t site_kind_port(enum site_kind kind, int which)
+{
+	static const uint16_t ports[KIND_COUNT] = { 104, 11112, 8080, 25, 2222 };
+
+	return (uint16_t)(ports[kind] + (kind == KIND_ASP ? which : 0));
+}
+
+bool site_has_approver(int variant)
+{
+	return variant != 2;
+}
+
+bool site_survives(int variant)
+{
+	return variant != 1;
+}
+
+/* In: the own site is reached. */
+static void add_more_rules(struct buf *text, int other, bool in, int variant)
+{
+	static const struct {
+		const char *name, *class, *ports, *in, *out;
+	} rules[KIND_COUNT] = {
+		[KIND_WORK] = { "work", "remote-maintenance", "104",
+		        "duration 4m lease 30s approval required factor one",
+		        "duration 4m lease 30s approval standing factor one" },
+		[KIND_EMERGENCY] = { "emergency", "remote-maintenance", "11112",
+		        "duration 1m lease 30s approval emergency factor one",
+		        "duration 4m lease 30s approval standing factor one" },
+		[KIND_ASP] = { "asp", "asp", "8080-8081", "duration 4m lease 30s concurrency 1",
+		        "duration 4m lease 30s" },
+		[KIND_MAIL] = { "mail", "mail", "25", "duration 4m lease 30s",
+		        "duration 4m lease 30s" },
+	};
+	char from[16], to[16];
+
+	snprintf(from, sizeof(from), in ? "s%d/e" : "e", other);
+	snprintf(to, sizeof(to), in ? "d" : "s%d/d", other);
+	for (int kind = 0; kind < KIND_OUTAGE; kind++) {
+		buf_add_format(text,
+		        "allow %s-%s%d from %s to %s class %s protocol tcp port %s %s\n",
+		        rules[kind].name, in ? "in" : "out", other, from, to, rules[kind].class,
+		        rules[kind].ports, in ? rules[kind].in : rules[kind].out);
+	}
+	buf_add_format(text,
+	        "allow outage-%s%d from %s to %s class results-delivery protocol tcp port 2222"
+	        " duration 10m lease 30s idle %ds outage %s\n",
+	        in ? "in" : "out", other, from, to, SITE_IDLE_SEC,
+	        site_survives(variant) ? "survive" : "never");
 }
 
 static void add_rules(struct buf *text, int site, int other, int variant)
@@ -106,9 +169,10 @@ static void add_rules(struct buf *text, int site, int other, int variant)
 		snprintf(to, sizeof(to), out ? "s%d/b" : "b", other);
 		buf_add_format(text,
 		        "allow %s%d from %s to %s class remote-maintenance protocol tcp port %s"
-		        " duration %s lease %ds\n",
+		        " duration %s lease %ds approval standing factor one\n",
 		        word, other, from, to, variant == 1 ? "104" : "104,11112",
 		        variant == 1 ? "2m" : "4m", lease[other % 3]);
+		add_more_rules(text, other, !out, variant);
 		if (variant != 1) {
 			buf_add_format(text,
 			        "allow long-%s%d from %s to %s class results-delivery protocol tcp"
@@ -121,6 +185,7 @@ static void add_rules(struct buf *text, int site, int other, int variant)
 static void load_site(int site, int variant)
 {
 	AUTO_BUF struct buf text = BUF(POLICY_TEXT_BYTES_MAX);
+	uint8_t key[32] = { 0x30, 30 };
 	struct err err = { 0 };
 
 	buf_add_format(&text, "sekisho site-policy 1\nsite s%d\nversion %d\n", site, variant + 1);
@@ -128,6 +193,11 @@ static void load_site(int site, int variant)
 		buf_add_format(&text, "host %s address 192.168.1.%d service 100.64.%d.%d\n",
 		        site_host_name(i), 10 + i, site + 1, 10 + i);
 	}
+	/* The key's number, as a stand-in for a SubjectPublicKeyInfo. */
+	key[3] = (uint8_t)(site_has_approver(variant) ? SITE_APPROVER_KEY(site) : 99);
+	buf_add_format(&text, "approver %s key ", site_has_approver(variant) ? "tanaka" : "sato");
+	base64_add(&text, key, sizeof(key));
+	buf_add_text(&text, "\n");
 	for (int i = 0; i < BOXES; i++) {
 		add_rules(&text, site, i, variant);
 	}

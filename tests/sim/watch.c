@@ -9,7 +9,13 @@
  *   3  after a cut reached a gateway nothing passes there; when the center has let a connection go,
  *      nothing passes anywhere
  *   4  each opening, renewal, closing has its record before it
+ *   5  what an own site's rule wants approved has been, by an approver of the policy of now; an
+ *      emergency rule opens emergencies only
+ *   6  no two connections that exclude each other are open at one host, nor more of a rule than it
+ *      allows at a time
  *   7  what is refused leaves a record and changes nothing (hostile.c)
+ *   9  without the center a lease is renewed only where grant and own policy say so and the stream
+ *      is silent, and within the grant; what nobody uses is closed when its idle time is over
  *   8  an element joins the own site and one other, never two others
  */
 #include "world.h"
@@ -29,6 +35,12 @@ static const char *text_of(const json_t *object, const char *key)
 	const char *text = json_string_value(json_object_get(object, key));
 
 	return text ? text : "";
+}
+
+static uint32_t address_number(struct address address)
+{
+	return (uint32_t)address.bytes[0] << 24 | (uint32_t)address.bytes[1] << 16 |
+	       (uint32_t)address.bytes[2] << 8 | address.bytes[3];
 }
 
 static void watch_accepted(struct box *box, const json_t *data, const char *id)
@@ -73,6 +85,11 @@ static void watch_renewed(
 		world_fail(box->world, "3: %s renews %s, whose lease ran out %lld ms ago",
 		        box->gateway, action->id.text,
 		        (long long)((now - accepted->lease_end) / MSEC));
+	}
+	if (strcmp(text_of(json_object_get(root, "actor"), "type"), "gateway") == 0 &&
+	        (!accepted->grant.outage || !site_survives(box->site_policy) ||
+	                box->world->now - box->linked < 14 * SEC)) {
+		world_fail(box->world, "9: %s renews %s by itself", box->gateway, action->id.text);
 	}
 	accepted->renewals++;
 	/* A renewal may also be shorter; until it is carried out, the one before counts. */
@@ -138,7 +155,7 @@ void watch_open(struct box *box, const struct tunnel_action *action)
 {
 	struct world *world = box->world;
 	struct accepted *accepted = box_accepted(box, action->id.text);
-	struct in_addr local, remote;
+	struct address local, remote;
 	int64_t now = world_moment(world, box->number).monotonic_usec, seen;
 	bool first;
 
@@ -165,16 +182,16 @@ void watch_open(struct box *box, const struct tunnel_action *action)
 		world_fail(world, "3: %s opens %s again for longer than its lease", box->gateway,
 		        action->id.text);
 	}
-	memcpy(&local, accepted->grant.initiator.service.bytes, 4);
-	memcpy(&remote, accepted->grant.responder.service.bytes, 4);
+	local = accepted->grant.initiator.service;
+	remote = accepted->grant.responder.service;
 	if (strcmp(accepted->grant.initiator.gateway, box->gateway) != 0) {
-		struct in_addr swap = local;
+		struct address swap = local;
 
 		local = remote;
 		remote = swap;
 	}
-	snprintf(accepted->child, sizeof(accepted->child), "c%08x-%08x", ntohl(local.s_addr),
-	        ntohl(remote.s_addr));
+	snprintf(accepted->child, sizeof(accepted->child), "c%08x-%08x", address_number(local),
+	        address_number(remote));
 	seen = charon_has(box, accepted->child) ? world->now : charon_last_up(box, accepted->child);
 	if (seen < 0 || world->now - seen > SA_STALE) {
 		world_fail(world, "1: %s opens %s, but its SA is not up", box->gateway,
@@ -251,6 +268,12 @@ static bool site_allows(const struct box *box, const struct grant *grant)
 		.class = grant->class,
 		.protocol = grant->protocol,
 		.port = grant->port,
+		.begin = grant->not_before,
+		.now = grant->not_before,
+		.posture_current = true,
+		.factor = FACTOR_TWO,
+		.approved = true,
+		.emergency = grant->emergency,
 	};
 	struct site_policy_answer answer;
 
@@ -264,9 +287,12 @@ static bool site_allows(const struct box *box, const struct grant *grant)
 	       grant->lease_sec <= answer.lease_sec;
 }
 
-static bool in_site(struct in_addr address, int site)
+static bool in_site(struct ip address, int site)
 {
-	return ntohl(address.s_addr) >> 8 == (100U << 16 | 64U << 8 | (unsigned)(site + 1));
+	struct address own = { .family = address.family };
+
+	memcpy(own.bytes, address.bytes, sizeof(own.bytes));
+	return address_number(own) >> 8 == (100U << 16 | 64U << 8 | (unsigned)(site + 1));
 }
 
 /* Promise 8, and that the key is this grant's and nothing wider. */
@@ -275,17 +301,90 @@ static bool key_right(
 {
 	int from = site_number(grant->initiator.site), to = site_number(grant->responder.site);
 	bool out = from == box->number;
-	struct in_addr source, real, destination;
+	struct ip source, real, destination;
 	struct address real_address = site_real(grant->initiator.host[0] - 'a');
 
-	memcpy(&source, grant->initiator.service.bytes, 4);
-	memcpy(&real, real_address.bytes, 4);
-	memcpy(&destination, grant->responder.service.bytes, 4);
+	source = ip_make(IP_V4, grant->initiator.service.bytes);
+	real = ip_make(IP_V4, real_address.bytes);
+	destination = ip_make(IP_V4, grant->responder.service.bytes);
 	return (out || to == box->number) && from != to && lease->port == grant->port &&
 	       lease->protocol == grant->protocol && lease->mark == grant->number &&
-	       lease->source.s_addr == (out ? real.s_addr : source.s_addr) &&
-	       in_site(source, from) && in_site(destination, to) &&
-	       lease->destination.s_addr == destination.s_addr;
+	       ip_equal(lease->source, out ? real : source) && in_site(source, from) &&
+	       in_site(destination, to) && ip_equal(lease->destination, destination);
+}
+
+/* Promise 5, from what people really signed. */
+static bool is_approved(const struct box *box, const struct grant *grant)
+{
+	const struct work *work;
+
+	if (grant->class != SERVICE_REMOTE_MAINTENANCE || strcmp(grant->responder.host, "d") != 0 ||
+	        strcmp(grant->responder.site, box->site) != 0) {
+		return true;
+	}
+	if (grant->port == site_kind_port(KIND_EMERGENCY, 0)) {
+		return grant->emergency && grant->not_after - grant->not_before <= 60 * SEC;
+	}
+	work = head_work_find(box->world, grant->work_order);
+	return work && work->good && work->site == box->number &&
+	       strcmp(grant->person, "suzuki") == 0 && work->not_before <= grant->not_before &&
+	       grant->not_after <= work->not_after && site_has_approver(box->site_policy);
+}
+
+static bool excludes(enum service_class left, enum service_class right)
+{
+	return (left == SERVICE_ASP && right != SERVICE_ASP) ||
+	       (left == SERVICE_MAIL && right != SERVICE_MAIL);
+}
+
+/* Promise 6. */
+static void watch_pair(struct box *box, const struct grant *left, const struct grant *right)
+{
+	bool own_left = strcmp(left->initiator.site, box->site) == 0;
+	bool own_right = strcmp(right->initiator.site, box->site) == 0;
+	const struct grant_end *at_left = own_left ? &left->initiator : &left->responder;
+	const struct grant_end *at_right = own_right ? &right->initiator : &right->responder;
+
+	if (strcmp(at_left->host, at_right->host) != 0) {
+		return;
+	}
+	if (excludes(left->class, right->class) || excludes(right->class, left->class)) {
+		world_fail(box->world, "6: %s lets %s pass beside %s", box->gateway, left->id.text,
+		        right->id.text);
+	}
+	if (!own_left && !own_right && left->class == SERVICE_ASP &&
+	        strcmp(left->initiator.site, right->initiator.site) == 0) {
+		world_fail(box->world, "6: %s lets a second asp of one rule pass: %s, %s",
+		        box->gateway, left->id.text, right->id.text);
+	}
+}
+
+static void watch_pairs(struct box *box, size_t index, int64_t now)
+{
+	const struct element *elements = box->filter.elements;
+	const struct accepted *left = box_accepted(box, elements[index].id.text);
+
+	for (size_t i = 0; left && i < index; i++) {
+		const struct accepted *right = elements[i].id.text[0] && elements[i].expires > now
+		                                       ? box_accepted(box, elements[i].id.text)
+		                                       : NULL;
+
+		if (right) {
+			watch_pair(box, &left->grant, &right->grant);
+		}
+	}
+}
+
+/* Promise 9. A process looks every 9 s at most, and cannot while it is down. */
+static void watch_idle(
+        struct box *box, const struct element *element, const struct grant *grant, int64_t now)
+{
+	int64_t since = element->used > box->started ? element->used : box->started;
+
+	if (grant->idle_sec > 0 && now - since > (grant->idle_sec + 20) * SEC) {
+		world_fail(box->world, "9: %s keeps %s, over which nothing passed for %lld s",
+		        box->gateway, element->id.text, (long long)((now - since) / SEC));
+	}
 }
 
 static void watch_element(struct box *box, const struct element *element, int64_t now)
@@ -310,6 +409,11 @@ static void watch_element(struct box *box, const struct element *element, int64_
 		world_fail(world, "2: %s lets %s pass, its site's policy does not", box->gateway,
 		        element->id.text);
 	}
+	if (!is_approved(box, &accepted->grant)) {
+		world_fail(world, "5: %s lets %s pass, which nobody approved", box->gateway,
+		        element->id.text);
+	}
+	watch_idle(box, element, &accepted->grant, now);
 	if (!key_right(box, &element->lease, &accepted->grant)) {
 		world_fail(world, "8: %s lets more pass than %s names", box->gateway,
 		        element->id.text);
@@ -337,6 +441,7 @@ void watch_box(struct box *box)
 	for (size_t i = 0; i < box->filter.count; i++) {
 		if (box->filter.elements[i].expires > now && box->filter.elements[i].id.text[0]) {
 			watch_element(box, &box->filter.elements[i], now);
+			watch_pairs(box, i, now);
 		}
 	}
 	for (size_t i = 0; i < box->filter.flow_count; i++) {

@@ -105,6 +105,7 @@ static void message_free(struct message *message)
 {
 	if (message) {
 		free(message->sealed);
+		free(message->approval);
 		free(message);
 	}
 }
@@ -158,6 +159,7 @@ static void send_once(struct world *world, const struct message *message)
 	struct event *event;
 
 	copy->sealed = mem_string(message->sealed);
+	copy->approval = mem_string(message->approval);
 	/* A message to the center changes no box, but the watcher looks at its box anyway. */
 	event = world_at(world, at, deliver, message->box);
 	event->message = copy;
@@ -263,6 +265,12 @@ void world_clear(struct world *world)
 		free(world->old_leases[i]);
 	}
 	free(world->old_leases);
+	for (size_t i = 0; i < world->work_count; i++) {
+		free(world->works[i].sealed);
+	}
+	free(world->works);
+	world->works = NULL;
+	world->work_count = world->work_room = 0;
 	world->heap = NULL;
 	world->grants = NULL;
 	world->old_leases = NULL;

@@ -18,9 +18,12 @@
 
 #include "center/connection.h"
 #include "gateway/tunnel.h"
+#include "model/approval.h"
 
 #define BOXES 10
-#define HOSTS 3 /* a, b and c of each site; nothing is allowed with c */
+/* a to e of each site; nothing is allowed with c. From e to d goes what needs more than a standing
+ * rule: see site.c. */
+#define HOSTS 5
 #define SEC USEC_PER_SEC
 #define MSEC USEC_PER_MSEC
 #define CEILING_SEC 7200
@@ -63,7 +66,7 @@ struct message {
 	uint64_t epoch;
 	struct id id;
 	enum tunnel_report report;
-	char *sealed; /* owned */
+	char *sealed, *approval; /* owned; the latter may be NULL */
 	/* Beside a grant: the peer's certificate, which here is its serial. */
 	char certificate[SERIAL_TEXT_BYTES_MAX + 1];
 };
@@ -93,7 +96,7 @@ struct conf {
 
 struct sa {
 	char peer[64], child[TUNNEL_CHILD_NAME_BYTES_MAX + 1];
-	struct in_addr local, remote;
+	struct address local, remote;
 };
 
 struct charon_sim {
@@ -116,6 +119,8 @@ struct element {
 	struct nft_lease lease;
 	int64_t expires; /* monotonic of its gateway */
 	struct id id;    /* the watcher's, "" when others put it there */
+	uint64_t packets;
+	int64_t used; /* monotonic: when it was opened, or something passed */
 };
 
 struct filter_sim {
@@ -161,8 +166,10 @@ struct box {
 	uint64_t epoch_recorded;
 	struct tunnel_machine *machine; /* NULL: the process is down */
 	unsigned incarnation;
-	int64_t heard; /* time of the last word from the center */
-	bool broken;   /* the stream: the next ping begins a new one */
+	int64_t heard;   /* time of the last word from the center */
+	int64_t linked;  /* time at which this process last heard of the center, or 0 */
+	int64_t started; /* monotonic; of the process */
+	bool broken;     /* the stream: the next ping begins a new one */
 	/* On disk. */
 	int site_policy, provider_policy; /* variant */
 	unsigned revoked_below[BOXES];    /* serial counts that are revoked, by gateway */
@@ -175,6 +182,16 @@ struct ledger_grant {
 	char *sealed; /* owned; NULL before it was first sent */
 	bool honest, committed, going, closing, finished;
 	int openings;
+};
+
+/* A work order, and what was signed of it. The watcher's truth: `good` says whether the approver of
+ * the site really agreed to it. */
+struct work {
+	struct id id;
+	int site;
+	bool good;
+	int64_t not_before, not_after;
+	char *sealed; /* owned; NULL: nobody signed */
 };
 
 struct head {
@@ -212,6 +229,8 @@ struct world {
 	size_t grant_count, grant_room;
 	char **old_leases; /* sealed leases that were sent: for replays */
 	size_t old_lease_count, old_lease_room;
+	struct work *works;
+	size_t work_count, work_room;
 	bool hostile, calm;                /* calm: no more faults, the end of the run */
 	int opened, refused, cut, crashed; /* what the run saw */
 	char failure[512];
@@ -247,6 +266,16 @@ void site_load(void);
 void site_unload(void);
 const struct site_policy *site_policy_of(int site, int variant);
 const struct provider_policy *site_provider_policy(int variant);
+/* What is asked for from a host e to a host d. */
+enum site_kind { KIND_WORK, KIND_EMERGENCY, KIND_ASP, KIND_MAIL, KIND_OUTAGE, KIND_COUNT };
+enum service_class site_kind_class(enum site_kind kind);
+uint16_t site_kind_port(enum site_kind kind, int which); /* two of asp, else one */
+/* What a variant of every site's policy says. */
+bool site_has_approver(int variant);
+bool site_survives(int variant);
+#define SITE_APPROVER_KEY(site) (10 + (site))
+#define SITE_IDLE_SEC 40
+
 struct address site_service(int site, int host);
 struct address site_real(int host);
 const char *site_host_name(int host);
@@ -304,6 +333,11 @@ void head_start(struct world *world);
 void head_crash(struct world *world);
 void head_deliver(struct world *world, const struct message *message);
 void head_ask(struct world *world, int from, int to, int host, bool other_class);
+void head_ask_more(struct world *world, int from, int to, enum site_kind kind);
+/* A work order for this grant-to-be; `how` 0: approved, 1: nobody signed, 2: signed for another
+ * work order, 3: by a key of nobody, 4: for another person. */
+struct work *head_work(struct world *world, int from, int to, int how);
+struct work *head_work_find(struct world *world, const char *id); /* or NULL */
 void head_cut_any(struct world *world);
 void head_review(struct world *world);
 void head_raise_epoch(struct world *world);

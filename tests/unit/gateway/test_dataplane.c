@@ -11,6 +11,11 @@
 
 static const char *const wan[] = { "wan0", "ppp0" };
 static const char *const lan[] = { "lan0" };
+static const struct firewall_prefix services[] = {
+	{ { IP_V4, { 100, 64 } }, 10 },
+	{ { IP_V6, { 0xfd, 0, 0, 0x64 } }, 32 },
+};
+static const struct firewall_prefix no_bits[] = { { { IP_V4, { 100, 64 } }, 0 } };
 
 static struct firewall_config sample(void)
 {
@@ -20,13 +25,13 @@ static struct firewall_config sample(void)
 		.lan = lan,
 		.lan_count = 1,
 		.tunnel = "ipsec0",
-		.service_prefix = { inet_addr("100.64.0.0") },
-		.service_prefix_bits = 10 };
+		.services = services,
+		.services_count = 1 };
 }
 
 TEST(rules_drop_by_default_and_have_no_bypass_in_forwarding)
 {
-	AUTO_BUF struct buf out = BUF(32768);
+	AUTO_BUF struct buf out = BUF(65536);
 	struct firewall_config config = sample();
 	struct err err = { 0 };
 	const char *forward;
@@ -41,9 +46,51 @@ TEST(rules_drop_by_default_and_have_no_bypass_in_forwarding)
 	CHECK(strstr(forward, "  chain leased {") < strstr(forward, "established"));
 }
 
+/* Of one table: from its name on. */
+static const char *table_of(struct buf *out, const char *name)
+{
+	return strstr(buf_text(out), name);
+}
+
+TEST(ipv6_is_forwarded_only_where_it_has_a_prefix)
+{
+	AUTO_BUF struct buf out = BUF(65536);
+	struct firewall_config config = sample();
+	struct err err = { 0 };
+	const char *six;
+
+	CHECK(firewall_print(&config, &out, &err) == 0);
+	six = table_of(&out, "table ip6 sekisho");
+	CHECK(six != NULL && strstr(six, "jump leased") == NULL &&
+	        strstr(six, "map lease") == NULL);
+	CHECK(strstr(six, "hook forward priority filter; policy drop;") != NULL);
+	buf_reset(&out);
+	config.services_count = 2;
+	CHECK(firewall_print(&config, &out, &err) == 0);
+	six = table_of(&out, "table ip6 sekisho");
+	CHECK(six != NULL && strstr(six, "jump leased") != NULL);
+	CHECK(strstr(six, "ct original ip6 saddr . ct original ip6 daddr") != NULL);
+}
+
+TEST(zones_have_their_interfaces_and_their_hosts)
+{
+	static const char *const hsz[] = { "hsz0" };
+	AUTO_BUF struct buf out = BUF(65536);
+	struct firewall_config config = sample();
+	struct err err = { 0 };
+
+	config.zones[FIREWALL_HSZ].names = hsz;
+	config.zones[FIREWALL_HSZ].count = 1;
+	CHECK(firewall_print(&config, &out, &err) == 0);
+	CHECK(strstr(buf_text(&out), "define LAN = { \"lan0\", \"hsz0\" }") != NULL);
+	CHECK(strstr(buf_text(&out), "iifname $LAN oifname $LAN counter name c_zone drop") != NULL);
+	CHECK(strstr(buf_text(&out), "oifname $ZONE_hsz ip daddr != @hsz") != NULL);
+	CHECK(strstr(buf_text(&out), "$ZONE_dmz") == NULL);
+}
+
 TEST(loading_again_keeps_elements)
 {
-	AUTO_BUF struct buf out = BUF(32768);
+	AUTO_BUF struct buf out = BUF(65536);
 	struct firewall_config config = sample();
 	struct err err = { 0 };
 
@@ -56,7 +103,7 @@ TEST(loading_again_keeps_elements)
 
 TEST(kernel_esp_lets_esp_in)
 {
-	AUTO_BUF struct buf out = BUF(32768);
+	AUTO_BUF struct buf out = BUF(65536);
 	struct firewall_config config = sample();
 	struct err err = { 0 };
 
@@ -74,7 +121,7 @@ TEST(names_cannot_smuggle_rules)
 {
 	static const char *const bad[] = { "a\" accept", "a\n", "", "*", "wan0*",
 		"much-too-long-a-name" };
-	AUTO_BUF struct buf out = BUF(32768);
+	AUTO_BUF struct buf out = BUF(65536);
 	struct firewall_config config;
 	struct err err = { 0 };
 
@@ -90,7 +137,7 @@ TEST(names_cannot_smuggle_rules)
 	config.tunnel = "*";
 	CHECK(firewall_print(&config, &out, &err) == 1);
 	config = sample();
-	config.service_prefix_bits = 0;
+	config.services = no_bits;
 	CHECK(firewall_print(&config, &out, &err) == 1);
 	config = sample();
 	config.wan_count = 0;

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "gateway/trust.h"
+#include "model/approval.h"
 #include "pki/crl.h"
 #include "pki/seal.h"
 #include "pki/statement.h"
@@ -25,7 +26,8 @@
 #define SITE_TEXT(site, version)                                                                   \
 	"sekisho site-policy 1\nsite " site "\nversion " version                                   \
 	"\nhost ct address 192.168.10.20 service 100.64.2.20\n"                                    \
-	"allow ct from maker/terminal to ct class remote-maintenance protocol tcp port 104\n"
+	"allow ct from maker/terminal to ct class remote-maintenance protocol tcp port 104"        \
+	" approval standing factor one\n"
 
 /* A root that can seal (P-256), a service CA below it, and the parties' keys; made once. */
 struct cast {
@@ -116,7 +118,8 @@ static struct trust *open_trust(const char *name)
 	struct err err = { 0 };
 	int r;
 
-	CHECK(prefix_parse("100.64.0.0/10", &config.service_prefix) == 0);
+	CHECK(prefix_parse("100.64.0.0/10", &config.services[0]) == 0);
+	config.services_count = 1;
 	CHECK(directory_make(directory, 0700, NULL) == 0);
 	r = trust_open(&config, &trust, &err);
 	if (r != 0) {
@@ -457,7 +460,7 @@ TEST(a_site_outside_of_the_guarded_prefix_is_refused)
 
 	CHECK(say(trust, &granted, &changed, &err) == 0);
 	CHECK(say_policies(trust, PROVIDER_TEXT("1", "10.1.0.0/24"), NULL, NULL, &err) == 1);
-	CHECK(strstr(err.text, "service_prefix"));
+	CHECK(strstr(err.text, "service-prefix"));
 	CHECK(trust_provider_policy(trust) == NULL);
 	CHECK(say_policies(trust, PROVIDER_TEXT("1", "100.64.2.0/24"), NULL, NULL, &err) == 0);
 }
@@ -490,6 +493,84 @@ TEST(the_identity_is_set_once)
 	CHECK(trust_identity(trust) == set);
 	CHECK_TEXT(trust_gateway(trust), "gw-core");
 	CHECK_TEXT(trust_site(trust), SITE);
+}
+
+/* --- approvals --- */
+
+static char *seal_text(struct token_key *key, const char *typ, const char *approver)
+{
+	AUTO_BUF struct buf terms = BUF(WORK_TERMS_BYTES_MAX), payload = BUF(JWS_SMALL_BYTES_MAX);
+	AUTO_BUF struct buf sealed = BUF(JWS_SMALL_BYTES_MAX);
+	int64_t now = world_get()->now;
+	struct approval *approval = mem_new(1, sizeof(*approval));
+
+	*approval = (struct approval){ .approved_at = now,
+		.kind = APPROVAL_OF_WORK,
+		.not_before = now,
+		.not_after = now + DAY,
+		.terms = { .work_order = { "01HF7Z9MB8000000000000000W" },
+		        .revision = 1,
+		        .site = SITE,
+		        .worker = "suzuki",
+		        .job = WORK_REPAIR,
+		        .class = SERVICE_REMOTE_MAINTENANCE,
+		        .not_before = now,
+		        .not_after = now + DAY,
+		        .purpose = "repair",
+		        .target_count = 1,
+		        .targets = { { .from = { "maker", "terminal" },
+		                .to = { SITE, "ct" },
+		                .protocol = PROTOCOL_TCP,
+		                .port = 104 } } } };
+	CHECK(text_copy(approval->approver, sizeof(approval->approver), approver) == 0);
+	work_terms_print(&approval->terms, &terms);
+	CHECK(text_copy(approval->terms_text, sizeof(approval->terms_text), buf_text(&terms)) == 0);
+	approval_print(approval, &payload);
+	free(approval);
+	CHECK(seal_sign(key, typ, payload.bytes, payload.count, &sealed, NULL) == 0);
+	return buf_take_text(&sealed);
+}
+
+/* Only a key that the site's own policy lists opens an approval; else it is said who is missing. */
+TEST(an_approval_is_opened_with_the_keys_of_the_own_policys_approvers_only)
+{
+	struct cast *cast = cast_get();
+	AUTO(trust) struct trust *trust = open_trust("approvals");
+	struct tunnel_trust hooks = trust_for_tunnels(trust);
+	AUTO(site_policy) struct site_policy *policy = NULL;
+	AUTO_BUF struct buf text = BUF(POLICY_TEXT_BYTES_MAX);
+	struct policy_approver approver;
+	size_t count;
+	const uint8_t *spki = token_key_spki(cast->owner_key, &count);
+	const struct {
+		struct token_key *key;
+		const char *typ, *name, *says; /* NULL: it opens */
+	} cases[] = {
+		{ cast->owner_key, APPROVAL_SEAL_TYPE, "tanaka", NULL },
+		{ cast->grant_key, APPROVAL_SEAL_TYPE, "tanaka", "not by the key of tanaka" },
+		{ cast->grant_key, APPROVAL_SEAL_TYPE, "mallory", "mallory is none" },
+		{ cast->owner_key, "sekisho-grant", "tanaka", "sekisho-grant" },
+	};
+
+	buf_add_text(&text, SITE_TEXT(SITE, "1") "\napprover tanaka key ");
+	base64_add(&text, spki, count);
+	buf_add_text(&text, "\n");
+	CHECK(site_policy_parse(buf_text(&text), text.count, &policy, NULL) == 0);
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		AUTO_STRING char *sealed = seal_text(cases[i].key, cases[i].typ, cases[i].name);
+		AUTO_BUF struct buf payload = BUF(JWS_SMALL_BYTES_MAX);
+		struct err err = { 0 };
+		int r = hooks.approval_open(
+		        hooks.context, policy, sealed, &payload, &approver, &err);
+
+		CHECK(r == (cases[i].says ? 1 : 0));
+		if (cases[i].says) {
+			CHECK(strstr(err.text, cases[i].says));
+		} else {
+			CHECK_TEXT(approver.name, "tanaka");
+			CHECK(payload.count > 0);
+		}
+	}
 }
 
 TEST(damaged_lines_on_disk_are_passed_over)
