@@ -51,6 +51,9 @@ class ApiError(LabError):
         super().__init__(f"{status} {problem.get('title', '')}: {problem.get('detail', problem)}")
         self.status, self.problem = status, problem
 
+    def __reduce__(self):
+        return ApiError, (self.status, self.problem)  # it may cross a process
+
 
 class Center:
     def __init__(self, world, files, program, **settings):
@@ -95,7 +98,7 @@ class Center:
         }
         for key, value in settings.items():
             section, _, name = key.rpartition("__")
-            wanted[section.replace("_", "-")][name.replace("_", "-")] = value
+            wanted.setdefault(section.replace("_", "-"), {})[name.replace("_", "-")] = value
         lines = []
         for section, keys in wanted.items():
             lines += [f"[{section}]"] if section else []
@@ -163,6 +166,12 @@ class Center:
             raise ApiError(status, answer)
         return answer
 
+    def together(self, work, timeout=60):
+        """Calls work(api) in the center's network, where api(method, path, body, token=None) is as
+        above, and returns its result: many calls over one connection."""
+        return self.world.call("center", _work, "127.0.0.1", OPERATOR_PORT, self.files.root,
+            self.token, work, timeout=timeout)
+
     def public(self, method, path, body=None, timeout=10):
         """Status and body of a call on the public listener."""
         return self.world.call("center", _http, "127.0.0.1", PUBLIC_PORT, method, path, body,
@@ -191,6 +200,23 @@ def _https(host, port, root, method, path, body, headers):
     link.request(method, path, body, headers)
     answer = link.getresponse()
     return answer.status, answer.read()
+
+
+def _work(host, port, root, own, work):
+    context = ssl.create_default_context(cafile=root)
+    context.check_hostname = False
+    link = http.client.HTTPSConnection(host, port, context=context, timeout=20)
+
+    def api(method, path, body=None, token=None):
+        link.request(method, "/api/v1" + path, json.dumps(body or {}), {"Authorization":
+            f"Bearer {token or own}", "Content-Type": "application/json"})
+        answer = link.getresponse()
+        text = answer.read()
+        found = json.loads(text) if text else {}
+        if answer.status >= 400:
+            raise ApiError(answer.status, found)
+        return found
+    return work(api)
 
 
 def _http(host, port, method, path, body):

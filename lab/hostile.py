@@ -140,6 +140,7 @@ def grant_make(stage, source, target, service="remote-maintenance", protocol="tc
         "ike": "responder" if responder["address"] == "any" else "initiator",
         "protocol": protocol, "port": port, "issued_at": stamp(), "not_before": stamp(),
         "not_after": stamp(duration), "lease_sec": lease,
+        "work_order": "", "emergency": False, "outage": False, "idle_sec": 0,
         "policy": {"provider": 1, "initiator": 1, "responder": 1}}
 
 

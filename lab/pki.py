@@ -18,7 +18,7 @@ import threading
 from lab.center import CenterFiles, CenterToken
 from lab.gateway import GatewayFiles
 from lab.softhsm import MODULE, TokenStore
-from lab.world import CENTER_ADDRESS, LabError
+from lab.world import CENTER_ADDRESS, CENTER_ADDRESS6, LabError
 
 CRL_URL = f"http://{CENTER_ADDRESS}:8080/crl"
 OCSP_URL = f"http://{CENTER_ADDRESS}:8080/ocsp"
@@ -108,7 +108,7 @@ class Pki:
             token="tls")
         self.run("ceremony", "server", "--ca", self.file("service-ca.pem"), "--csr",
             self.file("tls.csr"), "--organization", "Regional VPN", "--name", "center",
-            "--address", CENTER_ADDRESS, "--address", "127.0.0.1", "--out", self.file("tls.pem"),
+            "--address", CENTER_ADDRESS, "--address", CENTER_ADDRESS6, "--address", "127.0.0.1", "--out", self.file("tls.pem"),
             store="provider", token="service-ca")
         self.run("ceremony", "ocsp", "--ca", self.file("service-ca.pem"), "--csr", out / "ocsp.csr",
             "--organization", "Regional VPN", "--out", self.file("ocsp.pem"), store="provider",

@@ -11,15 +11,18 @@ g; h to l follow by themselves). `build` is where the programs are (SEKISHO_BUIL
 
 import os
 import pathlib
+import re
 import time
 
 from lab.center import PROVIDER, Center
 from lab.gateway import Gateway
+from lab.people import STAFF, People, agreement
 from lab.pki import Pki
 from lab.world import (CENTER_ADDRESS, GROUPS, PATIENCE, REPOSITORY, LabError, World,
     wait_for)
 
 MAKER = "acme"
+POOL6 = "fd00:64::/32"
 DICOM_PORT = 104
 SSH_PORT = 22
 
@@ -49,6 +52,34 @@ GROUP_CLASSES = {
 }
 
 
+# Who works for the sites that serve others.
+ENGINEERS = {"device-maker": "suzuki", "outsider": "engineer-outsider"}
+
+
+def staff(site):
+    """The person who signs and manages for a site's organization."""
+    return f"staff-{site}"
+
+
+def requester(host):
+    """Who asks for connections from "site/host"."""
+    site = host.split("/")[0]
+    return ENGINEERS.get(site, staff(site))
+
+
+def agreements(rules, sites):
+    """What the rules need, as {name: (accessed site, accessing site, class, hosts, protocols)}."""
+    found = {}
+    for _, source, target, service, protocol, port in rules:
+        pair = target.split("/")[0], source.split("/")[0]
+        if all(site in sites for site in pair):
+            entry = found.setdefault(f"{pair[0]}--{pair[1]}--{service}"[:63].rstrip("-"),
+                (*pair, service, set(), {}))
+            entry[3].update((source, target))
+            entry[4].setdefault(protocol, set()).add(port)
+    return found
+
+
 def gateway_name(site):
     return f"gw-{site}"
 
@@ -58,13 +89,16 @@ def provider_policy(sites, version=1):
     lines = ["sekisho provider-policy 1", f"provider {PROVIDER}", f"version {version}",
         "pool 100.64.0.0/10"]
     sites = list(sites)
-    lines += [f"site {site.name} prefix {site.prefix}" for site in sites]
+    if any(site.prefix6 for site in sites):
+        lines.append(f"pool {POOL6}")
+    lines += [f"site {site.name} prefix {site.prefix} {site.prefix6}".rstrip() for site in sites]
     for name in ("remote-maintenance", "results-delivery", "regional-sharing"):
         lines.append(f"class {name} duration 2h lease 60s")
     for name, classes in GROUP_CLASSES.items():
-        members = [site.name for site in sites if site.name in GROUPS[name]]
+        members = [site.name for site in sites if site.name in GROUPS[name] or name in site.groups]
         if len(members) > 1:
-            lines.append(f"group {name} sites {' '.join(members)} classes {' '.join(classes)}")
+            lines.append("\n ".join((f"group {name} sites", *members,
+                f"classes {' '.join(classes)}")))
     return "\n".join(lines) + "\n"
 
 
@@ -72,11 +106,13 @@ def site_policy(site, rules=RULES, version=1, lease=None):
     """A site owner's policy (doc/protocol.md 2.2): its hosts, and the rules that concern it."""
     lines = ["sekisho site-policy 1", f"site {site.name}", f"version {version}"]
     for host in site.hosts:
-        lines.append(f"host {host.name} address {host.address} service {host.service}")
+        lines.append(f"host {host.name} address {host.address} service {host.service}"
+            + (f" {host.more}" if host.more else ""))
     for name, source, target, service, protocol, port in (*rules, *ONE_SIDED.get(site.name, ())):
         if site.name in (source.split("/")[0], target.split("/")[0]):
             lines.append(f"allow {name} from {source} to {target} class {service} protocol "
-                f"{protocol} port {port} duration 1h" + (f" lease {lease}" if lease else ""))
+                f"{protocol} port {port} duration 1h" + (f" lease {lease}" if lease else "")
+                + (" approval standing factor one" if service == "remote-maintenance" else ""))
             lines.append(f"test permit from {source} to {target} class {service} protocol "
                 f"{protocol} port {port}")
     return "\n".join(lines) + "\n"
@@ -92,6 +128,7 @@ class Stage:
         self.pki = self.center = None
         self.gateways = {}
         self.tokens = {}
+        self.people = None
         self.steps = lambda text: None  # the demo's narrator
 
     def __enter__(self):
@@ -141,6 +178,25 @@ class Stage:
         api("POST", "/policies/provider", raw=self.pki.provider_policy())
         for site in self.world.sites:
             self.register_site(site)
+        self.people = self.center.together(self.settle)
+        self.people.api = self.person_api
+
+    def settle(self, api):
+        """Persons of every organization, and agreements for all that both sides' rules allow."""
+        people = People(api)
+        for site in self.world.sites:
+            people.add(staff(site), f"org-{site}", STAFF[_kind(site)])
+            if site in ENGINEERS:
+                people.add(ENGINEERS[site], f"org-{site}", "service-engineer")
+        for name, (target, source, service, hosts, protocols) in agreements(self.rules,
+                self.world.sites).items():
+            people.agree((staff(target), staff(source)), agreement(name,
+                (f"org-{target}", f"org-{source}"), service, hosts, protocols))
+        people.api = None  # of this process only
+        return people
+
+    def person_api(self, method, path, body=None, token=None):
+        return self.center.api(method, path, body if body is not None else {}, token)
 
     def token(self, name, *roles):
         """An operator token of these roles; made at the first call."""
@@ -203,10 +259,12 @@ class Stage:
     # Connections
 
     def request(self, source, target, service="remote-maintenance", protocol="tcp", port=DICOM_PORT,
-            person="suzuki", **more):
-        """Asks the center; returns its answer or raises ApiError."""
+            person=None, **more):
+        """Asks the center in the name of a person of the source's site; returns its answer or raises
+        ApiError."""
         return self.center.api("POST", "/connections", {"from": source, "to": target,
-            "class": service, "protocol": protocol, "port": port, "person": person, **more})
+            "class": service, "protocol": protocol, "port": port,
+            "person": requester(source) if person is None else person, **more})
 
     def connect(self, source, target, service="remote-maintenance", protocol="tcp", port=DICOM_PORT,
             timeout=20, **more):
@@ -261,6 +319,8 @@ class Stage:
 
 
 def _kind(site):
+    """Of "clinic-7" as of "clinic"."""
+    site = re.sub(r"-\d+$", "", site)
     return {"core-hospital": "hospital", "test-center": "laboratory",
         "device-maker": "device-maintenance", "clinic": "clinic", "pharmacy": "pharmacy",
         "patient": "patient"}.get(site, "system-integrator")

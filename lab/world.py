@@ -41,6 +41,7 @@ from lab import pcap
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 CENTER_ADDRESS = "203.0.113.10"
+CENTER_ADDRESS6 = "2001:db8:ff::10"
 POOL = "100.64.0.0/10"
 
 
@@ -49,6 +50,9 @@ class Host:
     name: str
     address: str  # in the site's own network
     service: str  # in the site's service prefix; what the tunnel carries
+    more: str = ""  # what its line in the site's policy has behind that: zone, changeover
+    lan: str = "lan0"  # the gateway's bridge that it is behind
+    router: str = ""  # the gateway's address there, where it is not lan0
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,12 @@ class Site:
     lan: str  # the gateway's address on lan0; the network is its /24
     prefix: str  # service prefix of the provider's pool
     hosts: tuple
-    nat: str = ""  # name of the NAT router in front of it
+    nat: str = ""  # name of the NAT router in front of it; several sites may share one
     public: str = ""  # the NAT router's outer address
+    groups: tuple = ()  # further groups than those of GROUPS that name it
+    wan6: str = ""  # IPv6 beside IPv4 on wan0, with ::1 of its /64 as the router
+    lan6: str = ""  # the gateway's IPv6 address on lan0; the network is its /64
+    prefix6: str = ""  # IPv6 service prefix
 
     @property
     def address(self):
@@ -98,6 +106,14 @@ GROUPS = {
     "b": ("core-hospital", "clinic", "pharmacy", "patient"),
     "c": ("outsider",),
 }
+
+def clinics(count, nat="town-nat", public="198.18.9.2"):
+    """Sites clinic-1 … behind one NAT router with one public address, all with the same private
+    network inside (the pool's prefixes 100.64.101.0/24 and up): a town whose clinics share a line."""
+    return tuple(Site(f"clinic-{n}", f"192.168.200.{n + 1}", "192.168.200.1", "192.168.1.1",
+        f"100.64.{100 + n}.0/24", (Host("workstation", "192.168.1.10", f"100.64.{100 + n}.10"),),
+        nat, public, ("b",)) for n in range(1, count + 1))
+
 
 PRIVATE = "10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16"
 
@@ -306,12 +322,14 @@ class World:
     _numbers = itertools.count()
 
     def __init__(self, prefix=None, sites=None, directory=None):
+        """`sites` are names of SITES, or Sites."""
         number = next(World._numbers)
         self.prefix = prefix or f"sk{base36(os.getpid())}" + (f"x{number}" if number else "")
-        unknown = set(sites or ()) - set(SITES)
+        unknown = {site for site in sites or () if isinstance(site, str)} - set(SITES)
         if unknown:
             raise LabError(f"no such site: {', '.join(sorted(unknown))}")
-        self.sites = {name: SITES[name] for name in (sites or SITES)}
+        chosen = [SITES[site] if isinstance(site, str) else site for site in sites or SITES]
+        self.sites = {site.name: site for site in chosen}
         self.directory = pathlib.Path(directory or worlds_directory() / self.prefix)
         self.processes = []
         self.nodes = []
@@ -353,9 +371,10 @@ class World:
         for site in self.sites.values():
             self.nodes.append(site.name)
             if site.nat:
-                self.nodes.append(site.nat)
-                links.append((site.name, "wan0", site.nat, "lan0"))
-            links.append((site.link, "wan0", "inet", site.name))
+                links.append((site.name, "wan0", site.nat, self._inside(site)))
+            if site.link not in self.nodes or not site.nat:
+                self.nodes += [site.nat] if site.nat else []
+                links.append((site.link, "wan0", "inet", self._outside(site)))
             for host in site.hosts:
                 self.nodes.append(f"{site.name}/{host.name}")
                 links.append((f"{site.name}/{host.name}", "eth0", site.name, host.name))
@@ -368,21 +387,36 @@ class World:
         lines, forwards, rules = ["link set lo up"], True, None
         if node == "inet":
             lines += _address("center", "203.0.113.1")
+            lines += _address("center", CENTER_ADDRESS6.split("::")[0] + "::1")
             for site in self.sites.values():
-                lines += _address(site.name, site.address.rsplit(".", 1)[0] + ".1")
+                if site.wan6:
+                    lines += _address(self._outside(site), site.wan6.split("::")[0] + "::1")
+            for interface, address in {self._outside(site): site.address
+                    for site in self.sites.values()}.items():
+                lines += _address(interface, address.rsplit(".", 1)[0] + ".1")
             rules = INET_RULES
         elif node == "center":
             lines += _address("wan0", CENTER_ADDRESS) + ["route add default via 203.0.113.1"]
+            lines += _address("wan0", CENTER_ADDRESS6)
+            lines += [f"route add default via {CENTER_ADDRESS6.split('::')[0]}::1"]
             forwards = False
         elif node in self.sites:
             lines += self._gateway_lines(self.sites[node])
         elif "/" in node:
             site, name = node.split("/")
-            lines += _address("eth0", self.host(node).address)
-            lines += [f"route add default via {self.sites[site].lan}"]
+            address = self.host(node).address
+            lines += _address("eth0", address)
+            router = self.host(node).router or (self.sites[site].lan6 if ":" in address
+                else self.sites[site].lan)
+            lines += [f"route add default via {router}"]
             forwards = False
         else:
-            site = next(site for site in self.sites.values() if site.nat == node)
+            behind = self._behind(node)
+            site = behind[0]
+            if len(behind) > 1:
+                lines += ["link add lan0 type bridge"]
+                for other in behind:
+                    lines += [f"link set {other.name} master lan0", f"link set {other.name} up"]
             lines += _address("wan0", site.public) + _address("lan0", site.router)
             lines += [f"route add default via {site.public.rsplit('.', 1)[0]}.1"]
             rules = NAT_RULES
@@ -394,9 +428,27 @@ class World:
     def _gateway_lines(self, site):
         lines = _address("wan0", site.wan) + [f"route add default via {site.router}"]
         lines += ["link add lan0 type bridge"] + _address("lan0", site.lan)
+        if site.wan6:
+            lines += _address("wan0", site.wan6)
+            lines += [f"route add default via {site.wan6.split('::')[0]}::1"]
+        if site.lan6:
+            lines += _address("lan0", site.lan6)
+        for lan, router in {host.lan: host.router for host in site.hosts if host.router}.items():
+            lines += [f"link add {lan} type bridge"] + _address(lan, router)
         for host in site.hosts:
-            lines += [f"link set {host.name} master lan0", f"link set {host.name} up"]
+            lines += [f"link set {host.name} master {host.lan}", f"link set {host.name} up"]
         return lines
+
+    def _behind(self, nat):
+        return [site for site in self.sites.values() if site.nat == nat]
+
+    def _inside(self, site):
+        """The NAT router's interface toward a site: its lan0, or a port of that bridge."""
+        return "lan0" if len(self._behind(site.nat)) == 1 else site.name
+
+    def _outside(self, site):
+        """The interface of inet that leads to a site."""
+        return site.name if len(self._behind(site.nat)) == 1 or not site.nat else site.nat
 
     # Asking
 
@@ -606,6 +658,8 @@ def worlds_sweep():
 
 
 def _address(interface, address):
+    if ":" in address:  # without looking for duplicates, so that it is good at once
+        return [f"addr add {address}/64 dev {interface} nodad", f"link set {interface} up"]
     return [f"addr add {address}/24 dev {interface}", f"link set {interface} up"]
 
 
@@ -625,6 +679,8 @@ def _kernel_settings(forwards):
     for name, value in settings.items():
         with open(f"/proc/sys/net/ipv4/{name}", "w", encoding="ascii") as file:
             file.write(str(value))
+    with open("/proc/sys/net/ipv6/conf/all/forwarding", "w", encoding="ascii") as file:
+        file.write(str(int(forwards)))
 
 
 def _tcp_probe(address, port, timeout, source):

@@ -43,8 +43,8 @@ static void check_lease(const struct nft_lease *lease)
 		}
 		assert_always(nft_element_next(&message, &element) == 0);
 		assert_always(nft_element_lease(&element, &again) == 0);
-		assert_always(again.source.s_addr == lease->source.s_addr &&
-		              again.destination.s_addr == lease->destination.s_addr &&
+		assert_always(ip_equal(again.source, lease->source) &&
+		              ip_equal(again.destination, lease->destination) &&
 		              again.protocol == lease->protocol && again.port == lease->port &&
 		              again.mark == lease->mark && element.timeout_msec == 1000);
 		found++;

@@ -142,6 +142,18 @@ static int permit_any(void *context, const struct grant *grant, int64_t wall_use
 	return 0;
 }
 
+/* Whatever it says was signed by the first approver of the policy; there is none in here. */
+static int open_approval(void *context, const struct site_policy *site, const char *sealed,
+        struct buf *payload, struct policy_approver *ret_approver, struct err *err)
+{
+	if (site_policy_approver_count(site) == 0) {
+		return err_set(err, 1, "there is no approver");
+	}
+	site_policy_approver_at(site, 0, ret_approver);
+	buf_add_text(payload, sealed);
+	return 0;
+}
+
 static int permit_peer(void *context, const struct grant_end *peer, const uint8_t *der,
         size_t count, int64_t wall_usec, struct err *err)
 {
@@ -154,7 +166,8 @@ static void make_policies(void)
 	static const char site[] = "sekisho site-policy 1\nsite core-hospital\nversion 1\n"
 	                           "host ct address 192.168.10.20 service 100.64.2.20\n"
 	                           "allow ct-dicom from device-maker/* to ct class "
-	                           "remote-maintenance protocol tcp port 1-65535\n"
+	                           "remote-maintenance protocol tcp port 1-65535 "
+	                           "approval standing factor one\n"
 	                           "test permit from device-maker/terminal to ct class "
 	                           "remote-maintenance protocol tcp port 104\n";
 	static const char provider[] =
@@ -238,7 +251,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!fake_site) {
 		make_policies();
-		fake_trust = (struct tunnel_trust){ NULL, open_any, permit_any, permit_peer };
+		fake_trust = (struct tunnel_trust){ NULL, open_any, permit_any, permit_peer,
+			open_approval };
 	}
 	accepted = false;
 	assert_always(loop_new(&priv.loop) == 0);

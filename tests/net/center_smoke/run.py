@@ -28,6 +28,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
+from lab.people import People, agreement  # noqa: E402
 from lab.softhsm import MODULE, TokenStore  # noqa: E402
 from lab.tap import Bail, Tap, expect  # noqa: E402
 
@@ -297,7 +298,7 @@ site core-hospital
 version 1
 host ct address 192.168.10.20 service 100.64.2.20
 allow ct-dicom from device-maker/terminal to ct class remote-maintenance
-  protocol tcp port 104 duration 1h
+  protocol tcp port 104 duration 1h approval standing factor one
 test permit from device-maker/terminal to ct class remote-maintenance protocol tcp port 104
 """,
     "device-maker": """sekisho site-policy 1
@@ -305,12 +306,28 @@ site device-maker
 version 1
 host terminal address 10.0.0.10 service 100.64.3.10
 allow out from terminal to core-hospital/* class remote-maintenance protocol tcp port 104
+  approval standing factor one
 test permit from terminal to core-hospital/ct class remote-maintenance protocol tcp port 104
 """,
 }
 
 ASK = {"from": "terminal", "to": "core-hospital/ct", "class": "remote-maintenance",
     "protocol": "tcp", "port": 104, "duration_sec": 600, "person": "suzuki"}
+
+
+def settle(stage):
+    """The people of both organizations, and what they agreed on."""
+    def call(method, path, body=None, token=None):
+        status, text, _ = tls_call(stage, "operator", method, "/api/v1" + path, json.dumps(body),
+            {"Authorization": f"Bearer {token or stage.tokens['first']}"})
+        expect(status < 300, f"{method} {path}: {status} {text}")
+        return json.loads(text)
+    people = People(call)
+    people.add("director", "hospital", "system-administrator")
+    people.add("manager", "maintainer", "service-network-administrator")
+    people.add("suzuki", "maintainer", "service-engineer")
+    people.agree(("director", "manager"), agreement("ct-care", ("hospital", "maintainer"),
+        "remote-maintenance", ("core-hospital/ct", "device-maker/terminal"), {"tcp": [104, 22]}))
 
 
 def payload_of(jws):
@@ -409,6 +426,7 @@ def run(tap, stage):
                 stage.tool("seal", "owner", "sekisho-site-policy", stdin=text), who=who, want=201)
         again = stage.tool("seal", "owner", "sekisho-site-policy", stdin=SITE_POLICIES["core-hospital"])
         expect(api(stage, "POST", "/policies/site/core-hospital", again)[0] == 400, "same version")
+        settle(stage)
         expect(api(stage, "POST", "/policies/site/core-hospital", again, who="dm")[0] == 404,
             "another site's policy")
 
@@ -548,7 +566,7 @@ def run(tap, stage):
         expect(denied == {"initiator-site", "responder-site"}, str(answer))
         said = api(stage, "POST", "/explain", dict(ASK, **{"from": "device-maker/terminal", "port": 22}),
             want=200)
-        expect(said["verdict"] == "deny" and len(said["layers"]) == 9, str(said))
+        expect(said["verdict"] == "deny" and len(said["layers"]) == 13, str(said))
         status, answer = maker.call("POST", "/connections", dict(ASK, **{"class": "fun"}))
         expect(status == 400 and "class" in answer["detail"], str(answer))
         status, _ = core.call("POST", "/connections", dict(ASK, **{"from": "device-maker/terminal"}))

@@ -86,15 +86,12 @@ static void show_foreign(void *context, enum firewall_change change, const char 
 
 static void show_flow(void *context, const struct conntrack_flow *flow)
 {
-	char source[INET_ADDRSTRLEN], destination[INET_ADDRSTRLEN];
-
-	inet_ntop(AF_INET, &flow->original.source, source, sizeof(source));
-	inet_ntop(AF_INET, &flow->original.destination, destination, sizeof(destination));
 	printf("event flow %s %s %s %u %u mark=%u out=%llu/%llu in=%llu/%llu %s\n",
 	        flow->kind == CONNTRACK_NEW       ? "new"
 	        : flow->kind == CONNTRACK_DESTROY ? "end"
 	                                          : "listed",
-	        source, destination, flow->original.protocol, flow->original.port, flow->mark,
+	        ip_print(flow->original.source).text, ip_print(flow->original.destination).text,
+	        flow->original.protocol, flow->original.port, flow->mark,
 	        (unsigned long long)flow->packets_out, (unsigned long long)flow->bytes_out,
 	        (unsigned long long)flow->packets_in, (unsigned long long)flow->bytes_in,
 	        flow->start_usec > 0 && (flow->kind != CONNTRACK_DESTROY ||
@@ -127,15 +124,16 @@ static void charon_ended(void *context, struct process *ended, int status)
 	}
 }
 
-static struct in_addr ip(const char *text)
+static struct ip ip(const char *text)
 {
-	struct in_addr value = { 0 };
+	uint8_t bytes[16];
+	bool six = strchr(text, ':') != NULL;
 
-	if (inet_pton(AF_INET, text, &value) != 1) {
+	if (inet_pton(six ? AF_INET6 : AF_INET, text, bytes) != 1) {
 		fprintf(stderr, "not an address: %s\n", text);
 		exit(2);
 	}
-	return value;
+	return ip_make(six ? IP_V6 : IP_V4, bytes);
 }
 
 /* setup: what a gateway does before the network is up. */
@@ -145,13 +143,15 @@ static void command_setup(char **words, struct err *err)
 	static const char *const lan[] = { "lan0" };
 	static const struct firewall_input inputs[] = { { "lan0", IPPROTO_TCP, 22 } };
 	static const struct firewall_handlers handlers = { show_foreign, show_flow, show_lost };
+	const struct firewall_prefix services[] = { { ip("100.64.0.0"), 10 },
+		{ ip("fd00:64::"), 32 } };
 	struct firewall_config config = { .table = "sekisho",
 		.wan = wan,
 		.wan_count = 1,
 		.lan = lan,
 		.lan_count = 1,
-		.service_prefix = ip("100.64.0.0"),
-		.service_prefix_bits = 10,
+		.services = services,
+		.services_count = ARRAY_COUNT(services),
 		.inputs = inputs,
 		.inputs_count = 1 };
 	int r = dataplane_choose(wanted, &choice, err);
@@ -171,11 +171,13 @@ static void command_setup(char **words, struct err *err)
 		r = address_bridge_make(address, "svc0", err);
 	}
 	if (r == 0) {
-		r = address_blackhole_add(
-		        address, config.service_prefix, config.service_prefix_bits, err);
+		r = address_blackhole_add(address, services[0].ip, services[0].bits, err);
 	}
 	if (r == 0) {
-		r = address_settings_apply(err);
+		r = address_blackhole_add(address, services[1].ip, services[1].bits, err);
+	}
+	if (r == 0) {
+		r = address_settings_apply("wan0", err);
 	}
 	reply(r, r == 0 ? choice.why : err->text);
 }
@@ -183,12 +185,10 @@ static void command_setup(char **words, struct err *err)
 /* wan: the address charon is to use. */
 static void command_wan(char **words, struct err *err)
 {
-	struct in_addr found = { 0 };
-	char text[INET_ADDRSTRLEN] = "";
-	int r = address_find(address, words[1], &found, err);
+	struct ip found = { 0 };
+	int r = address_find(address, words[1], IP_V4, &found, err);
 
-	inet_ntop(AF_INET, &found, text, sizeof(text));
-	reply(r, r == 0 ? text : err->text);
+	reply(r, r == 0 ? ip_print(found).text : err->text);
 }
 
 static void command_load(char **words, struct err *err)
@@ -328,7 +328,7 @@ static void command_tunnel(char **words, struct err *err)
 static void command_pairs(char **words, struct err *err)
 {
 	struct nft_pair pairs[WORDS_MAX];
-	struct in_addr services[WORDS_MAX];
+	struct ip services[WORDS_MAX];
 	size_t count = 0;
 	int r;
 
@@ -402,7 +402,8 @@ static void command_bench(char **words, struct err *err)
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < count; i++) {
-		struct nft_lease one = { .source = { htonl(0x0a000000u + (uint32_t)i) },
+		struct nft_lease one = { .source = { IP_V4,
+			                         { 10, 0, (uint8_t)(i >> 8), (uint8_t)i } },
 			.destination = ip("100.64.9.9"),
 			.protocol = 6,
 			.port = 104,
