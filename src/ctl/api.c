@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/str.h"
@@ -48,9 +49,8 @@ static int refusal(struct ctl *ctl, const struct http_result *result, json_t *pr
 
 	if (result->status == 401) {
 		return ctl_fail(ctl, status,
-		        "the center does not take this access token (%s): ask the provider for a "
-		        "new one "
-		        "and put it into the file that --token-file names",
+		        "the center does not take this access token (%s): log in again, or ask the "
+		        "provider for a new one and put it into the file that --token-file names",
 		        detail ? detail : "401");
 	}
 	ctl->reason = json_incref(problem);
@@ -100,6 +100,8 @@ static int call(struct ctl *ctl, const struct asked *asked, json_t **ret_answer)
 		.deadline_msec = API_DEADLINE_MSEC,
 		.fields = { { "Authorization", header } } };
 	struct http_result result = { 0 };
+	AUTO_STRING char *session = api_session_file(ctl);
+	bool logged_in = !ctl->own_token && session && access(session, R_OK) == 0;
 	int r = need(ctl, settings->center, "the center", "center");
 
 	if (r == CTL_OK) {
@@ -109,7 +111,8 @@ static int call(struct ctl *ctl, const struct asked *asked, json_t **ret_answer)
 		r = need(ctl, settings->token_file, "the file with the access token", "token-file");
 	}
 	if (r == CTL_OK) {
-		r = ctl_result(ctl, file_read_secret(settings->token_file, header + strlen(header),
+		r = ctl_result(ctl, file_read_secret(logged_in ? session : settings->token_file,
+		                            header + strlen(header),
 		                            sizeof(header) - strlen(header), &ctl->err));
 	}
 	if (r == CTL_OK) {
@@ -163,6 +166,12 @@ int api_post_bytes(
 	return call_api(ctl, "POST", path, API_BYTES, bytes, count, ret_answer);
 }
 
+int api_post_as(struct ctl *ctl, const char *path, const char *type, const void *bytes,
+        size_t count, json_t **ret_answer)
+{
+	return call_api(ctl, "POST", path, type, bytes, count, ret_answer);
+}
+
 int api_delete(struct ctl *ctl, const char *path, json_t **ret_answer)
 {
 	return call_api(ctl, "DELETE", path, NULL, NULL, 0, ret_answer);
@@ -208,6 +217,13 @@ int api_send_file(struct ctl *ctl, const char *path, const char *file, size_t by
 	int r = material_read(ctl, file, &bytes);
 
 	return r == CTL_OK ? api_post_bytes(ctl, path, bytes.bytes, bytes.count, &ctl->result) : r;
+}
+
+char *api_session_file(const struct ctl *ctl)
+{
+	const char *own = ctl->settings.token_file;
+
+	return own ? mem_format("%s.session", own) : NULL;
 }
 
 int public_get(struct ctl *ctl, const char *path, struct buf *out)

@@ -18,6 +18,9 @@ int api_get(struct ctl *ctl, const char *path, json_t **ret_answer) must_use;
 int api_post(struct ctl *ctl, const char *path, const json_t *body, json_t **ret_answer) must_use;
 int api_post_bytes(struct ctl *ctl, const char *path, const void *bytes, size_t count,
         json_t **ret_answer) must_use;
+/* The same with a media type of its own. */
+int api_post_as(struct ctl *ctl, const char *path, const char *type, const void *bytes,
+        size_t count, json_t **ret_answer) must_use;
 int api_delete(struct ctl *ctl, const char *path, json_t **ret_answer) must_use;
 
 /* The whole of a simple command: ask, and make the answer the result. */
@@ -28,6 +31,10 @@ int api_list(struct ctl *ctl, const char *path) must_use;
 int api_do(struct ctl *ctl, const char *path, json_t *body) must_use;
 /* Sends a file as it is. */
 int api_send_file(struct ctl *ctl, const char *path, const char *file, size_t bytes_max) must_use;
+
+/* Where the session's token is, beside the file with the access token; NULL when that is not known.
+ * Where there is one it is used. The caller owns it. */
+char *api_session_file(const struct ctl *ctl);
 
 /* A path on the public listener. */
 int public_get(struct ctl *ctl, const char *path, struct buf *out) must_use;

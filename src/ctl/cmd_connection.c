@@ -20,10 +20,12 @@ static int request_body(struct ctl *ctl, json_t **ret_body)
 	if (r != CTL_OK) {
 		return r;
 	}
-	*ret_body = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "from", ctl_text(ctl, "from"), "to",
+	*ret_body = json_pack("{s:s, s:s, s:s, s:s, s:i}", "from", ctl_text(ctl, "from"), "to",
 	        ctl_text(ctl, "to"), "class", ctl_text(ctl, "class"), "protocol",
-	        ctl_text(ctl, "protocol"), "port", (int)request.port, "person",
-	        ctl_text(ctl, "person"));
+	        ctl_text(ctl, "protocol"), "port", (int)request.port);
+	if (*ret_body && ctl_text(ctl, "person")) {
+		json_object_set_new(*ret_body, "person", json_string(ctl_text(ctl, "person")));
+	}
 	if (!*ret_body) {
 		return ctl_fail(ctl, CTL_USAGE, "--person: not UTF-8");
 	}
@@ -139,7 +141,8 @@ static int run_cut(struct ctl *ctl)
 
 static const struct option request_options[] = {
 	CONNECTION_OPTIONS,
-	{ OPTION("person", OPTION_TEXT), "who asks, by login or name", .required = true },
+	{ OPTION("person", OPTION_TEXT),
+	        "who asks; without it the person who is logged in, or nobody" },
 	{ OPTION("wait", OPTION_DURATION), "how long is waited for the connection to be up", NULL,
 	        "60s", .min = 1, .max = 3600 },
 	{ OPTION("no-wait", OPTION_FLAG), "return as soon as the request is granted" },
@@ -147,7 +150,7 @@ static const struct option request_options[] = {
 };
 static const struct option explain_options[] = {
 	CONNECTION_OPTIONS,
-	{ OPTION("person", OPTION_TEXT), "who would ask", NULL, "nobody" },
+	{ OPTION("person", OPTION_TEXT), "who would ask" },
 	{ 0 },
 };
 static const struct option id_options[] = {

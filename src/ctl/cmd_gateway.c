@@ -103,11 +103,16 @@ static int run_status(struct ctl *ctl)
 static int run_connect(struct ctl *ctl)
 {
 	const char *duration = ctl_text(ctl, "duration"), *protocol = ctl_text(ctl, "protocol");
-	json_t *question = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "command", "connect",
-	        "from", ctl_text(ctl, "from"), "to", ctl_text(ctl, "to"), "class",
-	        ctl_text(ctl, "class"), "protocol", protocol, "port",
-	        (json_int_t)ctl_count(ctl, "port"), "person", ctl_text(ctl, "person"));
+	static const char *const more[] = { "person", "code", "terminal" };
+	json_t *question = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "command", "connect", "from",
+	        ctl_text(ctl, "from"), "to", ctl_text(ctl, "to"), "class", ctl_text(ctl, "class"),
+	        "protocol", protocol, "port", (json_int_t)ctl_count(ctl, "port"));
 
+	for (size_t i = 0; question && i < ARRAY_COUNT(more); i++) {
+		if (ctl_text(ctl, more[i])) {
+			json_object_set_new(question, more[i], json_string(ctl_text(ctl, more[i])));
+		}
+	}
 	if (question && duration) {
 		json_object_set_new(question, "duration", json_string(duration));
 	}
@@ -143,7 +148,11 @@ static const struct option connect_options[] = {
 	        .max = 65535 },
 	{ OPTION("duration", OPTION_DURATION), "how long; without it as long as is allowed",
 	        .min = 1, .max = GRANT_SEC_MAX },
-	{ OPTION("person", OPTION_TEXT), "who asks, by login or name", .required = true },
+	{ OPTION("person", OPTION_TEXT), "who asks; without it the gateway itself" },
+	{ OPTION("code", OPTION_TEXT), "the person's one-time code, where a rule wants two factors",
+	        "CODE" },
+	{ OPTION("terminal", OPTION_TEXT), "address of the terminal where the person sits",
+	        "ADDRESS" },
 	{ 0 },
 };
 static const struct option id_options[] = {

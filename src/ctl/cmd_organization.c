@@ -7,7 +7,9 @@
 static int run_add(struct ctl *ctl)
 {
 	const char *kind = ctl_text(ctl, "kind"), *title = ctl_text(ctl, "title");
+	const char *principal = ctl_text(ctl, "subcontractor-of");
 	enum organization_kind parsed;
+	json_t *body;
 
 	if (organization_kind_parse(kind, &parsed) != 0) {
 		AUTO_BUF struct buf words = BUF(ERR_TEXT_BYTES_MAX);
@@ -19,9 +21,13 @@ static int run_add(struct ctl *ctl)
 		return ctl_fail(
 		        ctl, CTL_USAGE, "--kind: \"%s\" is not one of %s", kind, buf_text(&words));
 	}
-	return api_do(ctl, "/organizations",
-	        json_pack("{s:s, s:s, s:s}", "name", ctl_text(ctl, "NAME"), "kind", kind, "title",
-	                title ? title : ctl_text(ctl, "NAME")));
+	body = json_pack("{s:s, s:s, s:s}", "name", ctl_text(ctl, "NAME"), "kind", kind, "title",
+	        title ? title : ctl_text(ctl, "NAME"));
+	if (body && principal) {
+		json_object_set_new(body, "subcontractor_of", json_string(principal));
+	}
+	return body ? api_do(ctl, "/organizations", body)
+	            : ctl_fail(ctl, CTL_USAGE, "--title: not UTF-8");
 }
 
 static int run_list(struct ctl *ctl)
@@ -34,6 +40,7 @@ static const struct option add_options[] = {
 	{ OPTION("kind", OPTION_NAME), "what it is, such as hospital, clinic or device-maintenance",
 	        "KIND", .required = true },
 	{ OPTION("title", OPTION_TEXT), "its name in full, in any script" },
+	{ OPTION("subcontractor-of", OPTION_NAME), "the organization it works for" },
 	{ 0 },
 };
 

@@ -1,11 +1,15 @@
 /* Policies: written as text, tested, sealed by their owner, activated at the center. */
 #include "ctl/nouns.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/str.h"
 #include "ctl/api.h"
 #include "ctl/connection.h"
 #include "pki/seal.h"
+#include "policy/diff.h"
 #include "policy/explain.h"
 #include "policy/policy_test.h"
 
@@ -186,8 +190,7 @@ static int run_show(struct ctl *ctl)
 	return r;
 }
 
-/* --- explain offline
- * ---------------------------------------------------------------------------------- */
+/* --- explain offline ------------------------------------------------------ */
 
 static int read_one(struct ctl *ctl, const char *option, bool site, struct policy_file *file)
 {
@@ -202,32 +205,90 @@ static int read_one(struct ctl *ctl, const char *option, bool site, struct polic
 	return r;
 }
 
-static int explain(struct ctl *ctl, const struct policy_file files[3])
+/* Where a decision by files alone knows nothing, another decides; what the options say of person,
+ * work order and what is live is assumed. */
+static int assume(struct ctl *ctl, const struct policy_file files[3],
+        struct policy_request *request, struct policy_facts *facts, struct policy_live *live)
 {
-	struct policy_request request = { 0 };
-	struct policy_facts facts = { .provider = files[0].provider,
+	const char *beside = ctl_text(ctl, "beside"), *person = ctl_text(ctl, "person");
+	bool two = text_equal(ctl_text(ctl, "factor"), "two");
+
+	*facts = (struct policy_facts){ .provider = files[0].provider,
 		.initiator_policy = files[1].site,
 		.responder_policy = files[2].site,
-		.foreign = LAYER_BIT(LAYER_ACCREDITATION) | LAYER_BIT(LAYER_CERTIFICATES) |
-		           LAYER_BIT(LAYER_GATEWAYS) | LAYER_BIT(LAYER_WINDOW) };
-	bool japanese = text_equal(ctl_text(ctl, "language"), "ja");
-	struct decision decision;
-	int r = connection_request_of(ctl, &request);
-
-	if (r != CTL_OK) {
-		return r;
+		.foreign = LAYER_BIT(LAYER_AGREEMENT) | LAYER_BIT(LAYER_ACCREDITATION) |
+		           LAYER_BIT(LAYER_CERTIFICATES) | LAYER_BIT(LAYER_GATEWAYS) |
+		           LAYER_BIT(LAYER_WINDOW),
+		.person = { PERSON_ACTIVE, FACT_YES, FACT_YES, two ? FACTOR_TWO : FACTOR_ONE },
+		.work_order = { WORK_ORDER_OPEN, NULL, FACT_YES },
+		.initiator.beside = { FACT_YES, live, 0 },
+		.responder.beside = { FACT_YES, live, 0 } };
+	request->emergency = ctl_flag(ctl, "emergency");
+	if (text_copy(request->person, sizeof(request->person), person ? person : "") != 0) {
+		return ctl_fail(ctl, CTL_USAGE, "--person: is too long");
 	}
+	facts->initiator.approval.state = facts->responder.approval.state = APPROVAL_NONE;
+	if (ctl_flag(ctl, "approved")) {
+		facts->initiator.approval.state = facts->responder.approval.state =
+		        APPROVAL_FOREIGN;
+		snprintf(request->work_order, sizeof(request->work_order), "%026d", 0);
+	}
+	if (text_equal(ctl_text(ctl, "posture"), "current")) {
+		facts->initiator.posture = facts->responder.posture = POSTURE_CURRENT;
+	}
+	*live = (struct policy_live){ request->from.site, request->from.host, request->to.site,
+		request->to.host, SERVICE_CLASS_NONE, request->protocol, request->port };
+	if (beside && service_class_parse(beside, &live->class) != 0) {
+		return ctl_fail(
+		        ctl, CTL_USAGE, "--beside: there is no service class \"%s\"", beside);
+	}
+	facts->initiator.beside.count = facts->responder.beside.count = beside != NULL;
 	if (!files[0].provider) {
-		facts.foreign |=
+		facts->foreign |=
 		        LAYER_BIT(LAYER_PROVIDER) | LAYER_BIT(LAYER_GROUP) | LAYER_BIT(LAYER_CLASS);
 	}
 	if (!files[1].site) {
-		facts.foreign |= LAYER_BIT(LAYER_INITIATOR_SITE);
+		facts->foreign |= LAYER_BIT(LAYER_INITIATOR_SITE);
 	}
 	if (!files[2].site) {
-		facts.foreign |= LAYER_BIT(LAYER_RESPONDER_SITE);
+		facts->foreign |= LAYER_BIT(LAYER_RESPONDER_SITE);
 	}
-	decision = policy_decide(&request, &facts, clock_wall_usec());
+	return CTL_OK;
+}
+
+/* The moment of --at, or now. */
+static int moment_of(struct ctl *ctl, int64_t *ret_usec)
+{
+	const char *at = ctl_text(ctl, "at");
+
+	*ret_usec = clock_wall_usec();
+	if (at && time_parse(at, ret_usec) != 0) {
+		return ctl_fail(ctl, CTL_USAGE,
+		        "--at: \"%s\" is no time in UTC such as 2026-11-24T01:00:00Z", at);
+	}
+	return CTL_OK;
+}
+
+static int explain(struct ctl *ctl, const struct policy_file files[3])
+{
+	struct policy_request request = { 0 };
+	struct policy_facts facts;
+	struct policy_live live;
+	bool japanese = text_equal(ctl_text(ctl, "language"), "ja");
+	struct decision decision;
+	int64_t at;
+	int r = connection_request_of(ctl, &request);
+
+	if (r == CTL_OK) {
+		r = moment_of(ctl, &at);
+	}
+	if (r == CTL_OK) {
+		r = assume(ctl, files, &request, &facts, &live);
+	}
+	if (r != CTL_OK) {
+		return r;
+	}
+	decision = policy_decide(&request, &facts, at);
 	policy_explain_print(
 	        &decision, &request, japanese ? LANGUAGE_JAPANESE : LANGUAGE_ENGLISH, &ctl->report);
 	ctl_put(ctl, "verdict", decision.verdict == VERDICT_PERMIT ? "permit" : "deny");
@@ -259,6 +320,257 @@ static int run_explain(struct ctl *ctl)
 	for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
 		policy_file_clear(&files[i]);
 	}
+	return r;
+}
+
+/* --- diff and simulate --------------------------------------------------- */
+
+static int run_diff(struct ctl *ctl)
+{
+	struct policy_file old = { 0 }, new = { 0 };
+	struct policy_difference found = { 0 };
+	int r = policy_file_read(ctl, ctl_text(ctl, "OLD"), &old);
+
+	if (r == CTL_OK) {
+		r = policy_file_read(ctl, ctl_text(ctl, "NEW"), &new);
+	}
+	if (r == CTL_OK && (!old.site != !new.site ||
+	                           !text_equal(policy_file_owner(&old), policy_file_owner(&new)))) {
+		r = ctl_fail(ctl, CTL_USAGE, "the two are of different owners: %s %s and %s %s",
+		        policy_file_kind(&old), policy_file_owner(&old), policy_file_kind(&new),
+		        policy_file_owner(&new));
+	}
+	if (r == CTL_OK) {
+		found = new.site ? site_policy_diff(old.site, new.site, &ctl->report)
+		                 : provider_policy_diff(old.provider, new.provider, &ctl->report);
+		put_policy(ctl, &new);
+		ctl_put_count(ctl, "more", found.more);
+		ctl_put_count(ctl, "less", found.less);
+		ctl_put_count(ctl, "other", found.other);
+		ctl_put(ctl, "report", buf_text(&ctl->report));
+		buf_add_format(&ctl->report, "%zu more, %zu less, %zu other differences\n",
+		        found.more, found.less, found.other);
+	}
+	policy_file_clear(&old);
+	policy_file_clear(&new);
+	return r;
+}
+
+/* A request as it was, and how it was answered. */
+struct past {
+	struct policy_request request;
+	int64_t at;
+	bool permitted;
+	char id[ID_BYTES_MAX + 1];
+};
+
+static const char *member(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static bool take_text(const json_t *object, const char *key, char *out, size_t out_bytes)
+{
+	const char *text = member(object, key);
+
+	return text && text_copy(out, out_bytes, text) == 0;
+}
+
+/* What both forms have: class, protocol, port; and the ends as references. */
+static bool take_request(const json_t *object, const char *from, const char *to, struct past *past)
+{
+	const char *class = member(object, "class"), *protocol = member(object, "protocol");
+	const json_t *port = json_object_get(object, "port");
+
+	past->request.port = (uint16_t)json_integer_value(port);
+	past->request.emergency = json_is_true(json_object_get(object, "emergency"));
+	take_text(object, "work_order", past->request.work_order, sizeof(past->request.work_order));
+	return from && to && class && protocol && json_integer_value(port) >= 0 &&
+	       json_integer_value(port) <= UINT16_MAX &&
+	       host_ref_parse(from, &past->request.from) == 0 &&
+	       host_ref_parse(to, &past->request.to) == 0 &&
+	       service_class_parse(class, &past->request.class) == 0 &&
+	       protocol_parse(protocol, &past->request.protocol) == 0;
+}
+
+/* A row of `connection list`: what was granted. */
+static bool read_connection(const json_t *row, struct past *past)
+{
+	const json_t *ends[2] = { json_object_get(row, "initiator"),
+		json_object_get(row, "responder") };
+	char references[2][HOST_REF_BYTES_MAX + 1] = { "", "" };
+	int64_t until = 0;
+
+	for (int i = 0; i < 2; i++) {
+		const char *site = member(ends[i], "site"), *host = member(ends[i], "host");
+
+		if (site && host) {
+			snprintf(references[i], sizeof(references[i]), "%s/%s", site, host);
+		}
+	}
+	if (!take_request(row, references[0], references[1], past) ||
+	        !take_text(row, "person", past->request.person, sizeof(past->request.person)) ||
+	        !member(row, "issued_at") || time_parse(member(row, "issued_at"), &past->at) != 0 ||
+	        !member(row, "not_after") || time_parse(member(row, "not_after"), &until) != 0) {
+		return false;
+	}
+	past->request.duration_sec = (until - past->at) / USEC_PER_SEC;
+	past->permitted = true;
+	return take_text(row, "id", past->id, sizeof(past->id));
+}
+
+/* A record of the ledger about a request. */
+static bool read_record(const json_t *record, struct past *past)
+{
+	const json_t *data = json_object_get(record, "data");
+	const char *kind = member(record, "kind"), *time = member(record, "time");
+
+	past->permitted = text_equal(kind, "connection.requested");
+	if ((!past->permitted && !text_equal(kind, "connection.refused")) || !time ||
+	        time_parse(time, &past->at) != 0 ||
+	        !take_request(data, member(data, "from"), member(data, "to"), past)) {
+		return false;
+	}
+	past->request.duration_sec = json_integer_value(json_object_get(data, "duration_sec"));
+	take_text(json_object_get(record, "actor"), "name", past->request.person,
+	        sizeof(past->request.person));
+	take_text(record, "subject", past->id, sizeof(past->id));
+	return past->request.duration_sec >= 0;
+}
+
+static bool read_past(const json_t *item, struct past *past)
+{
+	const json_t *record = json_object_get(item, "record");
+
+	*past = (struct past){ 0 };
+	return json_object_get(item, "initiator") ? read_connection(item, past)
+	                                          : read_record(record ? record : item, past);
+}
+
+struct simulation {
+	const struct policy_file *file;
+	size_t requests, other, permitted, denied; /* other: in the file, but no requests */
+	size_t opened, closed;                     /* answered differently now */
+};
+
+/* The past request again, by the new policy alone: what was agreed, who it was and what was live is
+ * taken as it was, so only the rules themselves can make a difference. */
+static void simulate_one(struct ctl *ctl, struct simulation *simulation, const struct past *past)
+{
+	const struct policy_file *file = simulation->file;
+	const char *site = file->site ? site_policy_site(file->site) : NULL;
+	bool outbound = site && strcmp(past->request.from.site, site) == 0;
+	struct policy_facts facts = { .foreign = LAYERS_ALL,
+		.provider = file->provider,
+		.initiator_policy = outbound ? file->site : NULL,
+		.responder_policy = outbound ? NULL : file->site,
+		.initiator.posture = POSTURE_FOREIGN,
+		.responder.posture = POSTURE_FOREIGN };
+	struct decision decision;
+	enum policy_layer layer;
+	bool permits;
+
+	if (site && !outbound && strcmp(past->request.to.site, site) != 0) {
+		simulation->other++;
+		return;
+	}
+	facts.foreign &= site ? ~LAYER_BIT(outbound ? LAYER_INITIATOR_SITE : LAYER_RESPONDER_SITE)
+	                      : ~(LAYER_BIT(LAYER_PROVIDER) | LAYER_BIT(LAYER_GROUP) |
+	                                LAYER_BIT(LAYER_CLASS));
+	decision = policy_decide(&past->request, &facts, past->at);
+	permits = decision.verdict == VERDICT_PERMIT;
+	simulation->requests++;
+	*(permits ? &simulation->permitted : &simulation->denied) += 1;
+	if (permits == past->permitted) {
+		return;
+	}
+	*(permits ? &simulation->opened : &simulation->closed) += 1;
+	buf_add_format(&ctl->report, "%c %s %s %s -> %s, %s, %s", permits ? '+' : '-',
+	        time_print(past->at).text, past->request.person[0] ? past->request.person : "-",
+	        host_ref_print(&past->request.from).text, host_ref_print(&past->request.to).text,
+	        service_class_name(past->request.class), protocol_name(past->request.protocol));
+	if (past->request.port > 0) {
+		buf_add_format(&ctl->report, " port %u", past->request.port);
+	}
+	buf_add_format(&ctl->report, ": was %s; ", past->permitted ? "permitted" : "denied");
+	layer = decision_denied_by(&decision);
+	if (layer == LAYER_COUNT) {
+		layer = !site      ? LAYER_GROUP
+		        : outbound ? LAYER_INITIATOR_SITE
+		                   : LAYER_RESPONDER_SITE;
+	}
+	policy_reason_print(&decision, layer, &past->request, LANGUAGE_ENGLISH, &ctl->report);
+	buf_add_text(&ctl->report, "\n");
+}
+
+/* A document with `items`, a list, or one record a line. */
+static int simulate_log(struct ctl *ctl, const char *path, struct simulation *simulation)
+{
+	AUTO_BUF struct buf bytes = BUF(JSON_BYTES_MAX);
+	AUTO_JSON json_t *document = NULL;
+	const json_t *items;
+	size_t index;
+	json_t *item;
+	int r = material_read(ctl, path, &bytes);
+
+	if (r != CTL_OK) {
+		return r;
+	}
+	r = json_parse(bytes.bytes, bytes.count, &document, &ctl->err);
+	if (r != 0) {
+		return err_wrap(&ctl->err, ctl_result(ctl, r), "%s", path);
+	}
+	items = json_is_array(document) ? document : json_object_get(document, "items");
+	if (!json_is_array(items)) {
+		return ctl_fail(ctl, CTL_REFUSED,
+		        "%s: is neither a list nor an object with \"items\", as \"connection "
+		        "list\" "
+		        "and \"ledger entries\" print them with --output json",
+		        path);
+	}
+	json_array_foreach(items, index, item)
+	{
+		struct past past;
+
+		if (read_past(item, &past)) {
+			simulate_one(ctl, simulation, &past);
+		} else {
+			simulation->other++;
+		}
+	}
+	return CTL_OK;
+}
+
+static int run_simulate(struct ctl *ctl)
+{
+	struct policy_file file;
+	struct simulation simulation = { .file = &file };
+	int r = policy_file_read(ctl, ctl_text(ctl, "FILE"), &file);
+
+	if (r != CTL_OK) {
+		return r;
+	}
+	r = simulate_log(ctl, ctl_text(ctl, "LOG"), &simulation);
+	if (r == CTL_OK && simulation.requests == 0) {
+		r = ctl_fail(ctl, CTL_REFUSED,
+		        "%s: has no request that concerns this policy (%zu other entries)",
+		        ctl_text(ctl, "LOG"), simulation.other);
+	}
+	if (r == CTL_OK) {
+		put_policy(ctl, &file);
+		ctl_put_count(ctl, "requests", simulation.requests);
+		ctl_put_count(ctl, "permitted", simulation.permitted);
+		ctl_put_count(ctl, "denied", simulation.denied);
+		ctl_put_count(ctl, "newly_permitted", simulation.opened);
+		ctl_put_count(ctl, "newly_denied", simulation.closed);
+		ctl_put(ctl, "report", buf_text(&ctl->report));
+		buf_add_format(&ctl->report,
+		        "%zu requests: %zu would be permitted, %zu denied; %zu newly permitted, "
+		        "%zu newly denied\n",
+		        simulation.requests, simulation.permitted, simulation.denied,
+		        simulation.opened, simulation.closed);
+	}
+	policy_file_clear(&file);
 	return r;
 }
 
@@ -296,13 +608,41 @@ static const struct option show_options[] = {
 	{ 0 },
 };
 static const char *const languages[] = { "en", "ja", NULL };
+static const char *const factor_words[] = { "one", "two", NULL };
+static const char *const posture_words[] = { "unknown", "current", NULL };
 static const struct option explain_options[] = {
 	CONNECTION_OPTIONS,
 	{ OPTION("provider-policy", OPTION_FILE), "the provider's policy" },
 	{ OPTION("from-policy", OPTION_FILE), "policy of the asking site" },
 	{ OPTION("to-policy", OPTION_FILE), "policy of the asked site" },
+	{ OPTION("at", OPTION_TEXT), "when, in UTC; without it now", "TIME" },
+	{ OPTION("person", OPTION_TEXT), "who asks; \"\" is the gateway itself", "NAME",
+	        "somebody" },
+	{ OPTION("factor", OPTION_CHOICE), "by how many factors it is known who asks", "WORD",
+	        "one", .choices = factor_words },
+	{ OPTION("approved", OPTION_FLAG), "the sites have approved the work" },
+	{ OPTION("emergency", OPTION_FLAG), "it is an emergency" },
+	{ OPTION("posture", OPTION_CHOICE), "what is known of the gateways' software", "WORD",
+	        "unknown", .choices = posture_words },
+	{ OPTION("beside", OPTION_NAME), "service class that is in use between the two hosts",
+	        "CLASS" },
 	{ OPTION("language", OPTION_CHOICE), "of the explanation", "LANGUAGE", "en",
 	        .choices = languages },
+	{ 0 },
+};
+
+static const struct option diff_options[] = {
+	{ OPTION("OLD", OPTION_FILE), "the policy before, as text or sealed", .required = true,
+	        .operand = true },
+	{ OPTION("NEW", OPTION_FILE), "the policy after", .required = true, .operand = true },
+	{ 0 },
+};
+static const struct option simulate_options[] = {
+	{ OPTION("FILE", OPTION_FILE), "a policy as text or sealed", .required = true,
+	        .operand = true },
+	{ OPTION("LOG", OPTION_FILE),
+	        "what was asked: \"connection list\" or \"ledger entries\" with --output json",
+	        .required = true, .operand = true },
 	{ 0 },
 };
 
@@ -315,6 +655,10 @@ static const struct command policy_commands[] = {
 	{ "publish", "Activates a sealed policy at the center.", GROUP_CENTER, publish_options,
 	        run_publish },
 	{ "show", "Shows a policy.", GROUP_CENTER, show_options, run_show },
+	{ "diff", "Says what two versions of a policy permit differently, rule by rule.", 0,
+	        diff_options, run_diff },
+	{ "simulate", "Says which requests of the past a policy would answer differently, and why.",
+	        0, simulate_options, run_simulate },
 	{ "explain", "Decides a request by policy files alone and says why.", 0, explain_options,
 	        run_explain },
 	{ 0 },

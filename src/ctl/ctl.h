@@ -25,6 +25,7 @@ struct ctl {
 	struct settings settings;
 	json_t *result;    /* printed at the end; NULL: nothing */
 	struct buf report; /* for people in place of the result, laid out in lines; may be empty */
+	bool own_token;    /* not the session's, but the token itself: to log in */
 	json_t *reason;    /* of a refusal, for programs; NULL: only err */
 	struct err err;
 };

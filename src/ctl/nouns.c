@@ -4,8 +4,13 @@
 
 /* In the order of help: what people do every day first, ceremonies last. */
 const struct noun *const ctl_nouns[] = {
+	&noun_login,
+	&noun_logout,
 	&noun_status,
 	&noun_connection,
+	&noun_work_order,
+	&noun_approval,
+	&noun_notice,
 	&noun_gateway,
 	&noun_policy,
 	&noun_application,
@@ -16,6 +21,9 @@ const struct noun *const ctl_nouns[] = {
 	&noun_host,
 	&noun_group,
 	&noun_operator,
+	&noun_person,
+	&noun_agreement,
+	&noun_file,
 	&noun_ledger,
 	&noun_accreditation,
 	&noun_maker,
