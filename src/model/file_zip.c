@@ -85,9 +85,6 @@ static enum file_kind part_kind(const struct entry *entry, struct err *err)
 	if (strcasecmp(last, "vbaProject.bin") == 0) {
 		return file_found(err, FILE_MACRO, "a document with macros (VBA)");
 	}
-	if (strcasecmp(last, "oleObject1.bin") == 0) {
-		return FILE_PLAIN; /* looked into like any other */
-	}
 	if (strncmp(entry->name, "Basic/", 6) == 0 || strncmp(entry->name, "Scripts/", 8) == 0) {
 		return file_found(err, FILE_MACRO, "a document with macros (OpenDocument)");
 	}
