@@ -300,6 +300,17 @@ static void watch_charon(void *context)
 	loop_timer_set(main->watch_timer, WATCH_MSEC);
 }
 
+/* A token that was plugged in late, or that another process was writing to at that moment. */
+static void on_charon_blind(void *context, int signal)
+{
+	struct main *main = context;
+
+	if (main->charon && !main->stopping) {
+		log_warning("charon does not find its key in the token; it is started again");
+		process_signal(main->charon, SIGKILL);
+	}
+}
+
 /* SoftHSM reads a token's file when a process begins to use it, and sees no token there while
  * another process logs in, because that writes the file. charon would never look again, so the
  * agent, which logs in at once, waits until charon has had its look. */
@@ -452,7 +463,8 @@ static int run_main(struct main *main)
 	r = loop_new(&main->loop);
 	if (r < 0 || loop_signal(main->loop, SIGTERM, on_stop, main) < 0 ||
 	        loop_signal(main->loop, SIGINT, on_stop, main) < 0 ||
-	        loop_signal(main->loop, SIGHUP, on_reload, main) < 0) {
+	        loop_signal(main->loop, SIGHUP, on_reload, main) < 0 ||
+	        loop_signal(main->loop, GATEWAY_SIGNAL_CHARON, on_charon_blind, main) < 0) {
 		log_error("cannot make the event loop");
 		return 1;
 	}

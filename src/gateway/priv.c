@@ -30,7 +30,10 @@
 #define RECONCILE_MSEC 5000
 #define JUDGE_USEC                                                                                 \
 	(60 * USEC_PER_SEC) /* dates of certificates, lists and statements pass by themselves */
-#define CREDENTIALS_USEC (30 * USEC_PER_SEC) /* before charon is told of the token once more */
+/* charon logs in to the token with the PIN. So many tries follow each other; then they are rare,
+ * because a real token counts wrong ones and locks (B9), until agent has found the token anew. */
+#define TOKEN_TRIES 3
+#define TOKEN_RARE_USEC (600 * USEC_PER_SEC)
 #define TABLE "sekisho"
 
 void priv_send(struct priv *priv, uint16_t type, uint32_t tag, const struct buf *payload)
@@ -133,8 +136,11 @@ static void on_token(void *context, enum charon_outcome outcome, const char *tex
 			priv->token_said = true;
 			priv_note(priv, "gateway", "token.missing", "charon", text);
 		}
+		priv->token_tries++;
+		kill(getppid(), GATEWAY_SIGNAL_CHARON);
 		return;
 	}
+	priv->token_tries = 0;
 	if (priv->token_said) {
 		priv->token_said = false;
 		priv_note(priv, "gateway", "token.found", "charon",
@@ -199,7 +205,9 @@ void priv_credentials_load(struct priv *priv)
 	const uint8_t *root = cert_der(trust_root(priv->trust), &root_bytes), *own;
 
 	if (!charon_alive(priv->charon) || priv->token_key == 0 || priv->charon_loaded ||
-	        priv->charon_loading) {
+	        priv->charon_loading ||
+	        (priv->token_tries >= TOKEN_TRIES &&
+	                clock_monotonic_usec() - priv->credentials_usec < TOKEN_RARE_USEC)) {
 		return;
 	}
 	snprintf(key_id, sizeof(key_id), "%02x", priv->token_key);
@@ -402,9 +410,7 @@ static void on_reconcile(void *context)
 
 	loop_timer_set(priv->reconcile, RECONCILE_MSEC);
 	watch_disk(priv);
-	if (clock_monotonic_usec() - priv->credentials_usec >= CREDENTIALS_USEC) {
-		priv_credentials_load(priv);
-	}
+	priv_credentials_load(priv);
 	judge_again(priv);
 	priv_reconcile(priv);
 	priv_newest_send(priv);

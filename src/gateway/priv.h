@@ -31,6 +31,7 @@ struct priv {
 	bool charon_loading;
 	struct key_hash authority; /* the service CA that charon was given, or zero */
 	int64_t credentials_usec;  /* when charon was told last */
+	int token_tries;           /* by charon that failed, since agent found the token */
 	uint64_t child_events;     /* counted: a list of SAs made meanwhile is old */
 
 	int listen_fd;

@@ -73,6 +73,7 @@ static int take_identity(struct priv *priv, struct cursor *cursor)
 	if (priv->token_key == 0) {
 		priv->token_key = key;
 	}
+	priv->token_tries = 0;
 	priv_credentials_load(priv);
 	if (!priv->machine) {
 		priv_machine_start(priv);

@@ -1,6 +1,8 @@
 /* The gateway's processes: token is main's program again, priv and agent are the program worker. */
 #pragma once
 
+#include <signal.h>
+
 #include "gateway/config.h"
 #include "gateway/dataplane.h"
 
@@ -13,6 +15,10 @@
 /* Exit statuses that main reads. */
 #define GATEWAY_EXIT_RESTART 0
 #define GATEWAY_EXIT_CONFIG 2 /* cannot run with this configuration: no restart */
+
+/* From priv to main: charon does not find the key in its token. charon and its forwarder look for
+ * tokens only when they start, so main starts them again. */
+#define GATEWAY_SIGNAL_CHARON SIGUSR1
 
 struct gateway_process {
 	const struct gateway_config *config;
