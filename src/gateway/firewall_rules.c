@@ -110,7 +110,8 @@ static int check(const struct firewall_config *config, struct err *err)
 /* What differs between the two tables. */
 struct family {
 	const char *name, *type;
-	const char *echo_protocol, *pings;
+	int echo_protocol;
+	const char *pings;
 	const struct firewall_prefix *services; /* NULL: nothing of this family is forwarded */
 	unsigned mss;
 };
@@ -126,7 +127,7 @@ static struct family family_of(const struct firewall_config *config, enum ip_fam
 	unsigned path = config->path_mtu ? config->path_mtu : FIREWALL_PATH_MTU;
 	struct family out = { .name = six ? "ip6" : "ip",
 		.type = six ? "ipv6_addr" : "ipv4_addr",
-		.echo_protocol = six ? "ipv6-icmp" : "icmp",
+		.echo_protocol = six ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
 		.pings = six ? "icmpv6 type echo-request" : "icmp type echo-request",
 		.mss = path - TUNNEL_BYTES_MAX - (six ? HEADERS_V6 : HEADERS_V4) };
 
@@ -364,15 +365,16 @@ static void print_forward(
 	        "  }\n",
 	        ip, clear, ip, clear, ip);
 	/* An MSS only ever gets smaller: what it leaves room for passes a path of `path_mtu` bytes
-	 * without a fragment, ESP in UDP over either family included. */
+	 * without a fragment, ESP in UDP over either family included. Protocols by their numbers:
+	 * for some names nft would have to read /etc/protocols. */
 	buf_add_format(out,
 	        "  chain leased {\n"
 	        "    tcp flags & (syn | rst) == syn tcp option maxseg size set %u\n"
-	        "    ct original protocol { %s, tcp, udp } ct mark set ct original %s saddr . "
+	        "    ct original protocol { %d, %d, %d } ct mark set ct original %s saddr . "
 	        "ct original %s daddr . ct original protocol . ct original proto-dst map "
 	        "@" FIREWALL_LEASE_MAP " accept\n"
 	        "  }\n",
-	        family->mss, family->echo_protocol, ip, ip);
+	        family->mss, family->echo_protocol, IPPROTO_TCP, IPPROTO_UDP, ip, ip);
 }
 
 /* The three ways that must never be one: from tunnel to tunnel, between parts of the site, and

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
 from lab.center import PROVIDER  # noqa: E402
 from lab.pki import Pki  # noqa: E402
 from lab.scenario import closed, is_inner, logs_note  # noqa: E402
-from lab.services import Dicom, echo_ask, echo_start  # noqa: E402
+from lab.services import EXPEDITED, Dicom, datagrams_send, echo_ask, echo_start  # noqa: E402
 from lab.stage import DICOM_PORT, Stage  # noqa: E402
 from lab.stage import MAKER as MAKER_NAME  # noqa: E402
 from lab.stream import Stream  # noqa: E402
@@ -177,6 +177,21 @@ class Tunnel:
         finally:
             stream.stop()
         self.close(UDP, STREAM_PORT, 19)
+
+    def case_dscp(self):
+        """driver: the DSCP that a host sets is on the packets outside, and arrives (E7)"""
+        self.lease(UDP, STREAM_PORT, 22)
+        at_ct = self.world.capture(CT, "eth0", f"udp dst port {STREAM_PORT}")
+        line = self.world.capture("inet", MAKER, "esp")
+        datagrams_send(self.world, TERMINAL, self.service[CT], STREAM_PORT)
+        wait_for(lambda: at_ct.count() == 20, 10, "twenty datagrams at the CT")
+        marked = {packet.data[1] for packet in at_ct.stop().packets()}
+        expect(marked == {EXPEDITED}, f"at the CT {marked}")
+        # The CT answers with ICMP, because nobody listens there: not what is looked at.
+        outside = {packet.data[1] for packet in line.stop().packets()
+            if packet.source == self.world.address(MAKER)}
+        expect(outside == {EXPEDITED}, f"outside {outside}")
+        self.close(UDP, STREAM_PORT, 22)
 
     def case_time_out(self):
         """driver: the kernel ends a lease by itself"""
