@@ -248,27 +248,44 @@ enum work_outcome work_turn_expect(struct work_turn *turn, const struct work_ord
 	        work_state_name(state));
 }
 
-enum work_outcome work_turn_worker(struct work_turn *turn, const struct work_order *order)
+/* Whether this person may work for the order's organization now. */
+static enum work_outcome check_worker(
+        struct work_turn *turn, const struct work_order *order, const char *name)
 {
 	struct work_world *world = &turn->machine->world;
 	struct work_person person = { 0 };
 
+	if (world->person(world->context, name, &person) != 0) {
+		return err_set(
+		        turn->err, WORK_FORBIDDEN, "%s is not registered or not active", name);
+	}
+	if (!person.may_report) {
+		return err_set(turn->err, WORK_FORBIDDEN, "%s has no role that may work", name);
+	}
+	if (!text_equal(person.organization, order->organization)) {
+		return err_set(turn->err, WORK_FORBIDDEN, "%s is no longer of %s", name,
+		        order->organization);
+	}
+	return WORK_DONE;
+}
+
+enum work_outcome work_turn_worker(struct work_turn *turn, const struct work_order *order)
+{
 	if (!text_equal(turn->by, order->terms.worker)) {
 		return err_set(turn->err, WORK_FORBIDDEN, "only the worker, %s, may do this",
 		        order->terms.worker);
 	}
-	if (world->person(world->context, turn->by, &person) != 0) {
-		return err_set(
-		        turn->err, WORK_FORBIDDEN, "%s is not registered or not active", turn->by);
+	return check_worker(turn, order, turn->by);
+}
+
+enum work_outcome work_turn_reporter(struct work_turn *turn, const struct work_order *order)
+{
+	if (text_equal(turn->by, order->terms.worker) ||
+	        check_worker(turn, order, order->terms.worker) != WORK_DONE) {
+		return check_worker(turn, order, turn->by);
 	}
-	if (!person.may_report) {
-		return err_set(turn->err, WORK_FORBIDDEN, "%s has no role that may work", turn->by);
-	}
-	if (!text_equal(person.organization, order->organization)) {
-		return err_set(turn->err, WORK_FORBIDDEN, "%s is no longer of %s", turn->by,
-		        order->organization);
-	}
-	return WORK_DONE;
+	return err_set(
+	        turn->err, WORK_FORBIDDEN, "only the worker, %s, may do this", order->terms.worker);
 }
 
 /* A14: nobody approves what he asked for himself, whatever account he uses. */

@@ -157,6 +157,7 @@ enum work_mail {
 	WORK_MAIL_EXTENSION, /* asked for */
 	WORK_MAIL_EXTENDED,
 	WORK_MAIL_ENDED,
+	WORK_MAIL_DELETED,
 	WORK_MAIL_REPORTED,
 	WORK_MAIL_CLOSED,
 	WORK_MAIL_REPORT_OVERDUE,
@@ -252,7 +253,8 @@ enum work_outcome work_extend(struct work_machine *machine, const char *id, cons
         int64_t not_after, int64_t now, struct work_actions *actions, struct err *err) must_use;
 enum work_outcome work_end(struct work_machine *machine, const char *id, const char *by,
         int64_t now, struct work_actions *actions, struct err *err) must_use;
-/* The seal was opened with the worker's registered key. */
+/* The seal was opened with the registered key of `by`: the worker, or a colleague of the same
+ * organization where the worker has left; the same for the report. */
 enum work_outcome work_deleted(struct work_machine *machine, const char *id, const char *by,
         const struct deletion *deletion, const char *seal, int64_t now,
         struct work_actions *actions, struct err *err) must_use;

@@ -43,6 +43,10 @@ static const struct {
 	        "reports (sekisho work-order report).",
 	        "作業者は取得したデータを削除して証明し（sekisho work-order deleted）、報告して"
 	        "ください（sekisho work-order report）。" },
+	[WORK_MAIL_DELETED] = { "deleted", BOTH, "Deletion certified",
+	        "データの削除が証明されました",
+	        "The worker reports next: sekisho work-order report.",
+	        "作業者は続いて報告してください（sekisho work-order report）。" },
 	[WORK_MAIL_REPORTED] = { "reported", BOTH, "Work reported", "作業報告がありました",
 	        "An approver of the site reads the report and closes: sekisho work-order close.",
 	        "承認者は報告を確認して完了してください（sekisho work-order close）。" },

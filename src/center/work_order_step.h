@@ -38,6 +38,11 @@ enum work_outcome work_turn_expect(struct work_turn *turn, const struct work_ord
 
 /* Outcome WORK_FORBIDDEN unless `by` is the worker, is active and may report work. */
 enum work_outcome work_turn_worker(struct work_turn *turn, const struct work_order *order) must_use;
+/* For what is owed after the end: the worker or, when the worker has left or may not work any more,
+ * a colleague of the same organization who may (G3: the deletion and the report are owed all the
+ * same). */
+enum work_outcome work_turn_reporter(
+        struct work_turn *turn, const struct work_order *order) must_use;
 /* Outcome WORK_FORBIDDEN unless `person` is active, may approve, is of the site's organization and
  * is neither the worker nor the applicant, under any account. */
 enum work_outcome work_turn_approver(

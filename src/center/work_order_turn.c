@@ -197,7 +197,8 @@ enum work_outcome work_withdraw(struct work_machine *machine, const char *id, co
 }
 
 /* The order, when `by` is its worker and it is in `state`. */
-static enum work_outcome workers_step(struct work_turn *turn, const char *id, enum work_state state,
+/* What is owed after the end. */
+static enum work_outcome owed_step(struct work_turn *turn, const char *id, enum work_state state,
         const char *step, struct work_order **ret_order)
 {
 	enum work_outcome r;
@@ -205,7 +206,7 @@ static enum work_outcome workers_step(struct work_turn *turn, const char *id, en
 	work_turn_begin(turn);
 	r = work_turn_find(turn, id, ret_order);
 	if (r == WORK_DONE) {
-		r = work_turn_worker(turn, *ret_order);
+		r = work_turn_reporter(turn, *ret_order);
 	}
 	return r == WORK_DONE ? work_turn_expect(turn, *ret_order, state, step) : r;
 }
@@ -215,8 +216,16 @@ enum work_outcome work_end(struct work_machine *machine, const char *id, const c
 {
 	struct work_turn turn = { machine, now, actions, by, err };
 	struct work_order *order;
-	enum work_outcome r = workers_step(&turn, id, WORK_WORKING, "end", &order);
+	enum work_outcome r;
 
+	work_turn_begin(&turn);
+	r = work_turn_find(&turn, id, &order);
+	if (r == WORK_DONE) {
+		r = work_turn_worker(&turn, order);
+	}
+	if (r == WORK_DONE) {
+		r = work_turn_expect(&turn, order, WORK_WORKING, "end");
+	}
 	if (r == WORK_DONE) {
 		end_work(&turn, order, NULL);
 	}
@@ -233,7 +242,7 @@ enum work_outcome work_deleted(struct work_machine *machine, const char *id, con
 	int64_t skew = CLOCK_SKEW_SEC_MAX * USEC_PER_SEC;
 	struct work_order *order;
 	struct record *record;
-	enum work_outcome r = workers_step(&turn, id, WORK_ENDED, "certify the deletion", &order);
+	enum work_outcome r = owed_step(&turn, id, WORK_ENDED, "certify the deletion", &order);
 
 	if (r != WORK_DONE) {
 		return r;
@@ -242,7 +251,7 @@ enum work_outcome work_deleted(struct work_machine *machine, const char *id, con
 		return err_set(err, WORK_INVALID, "work_order: the certificate is of %s",
 		        deletion->work_order.text);
 	}
-	if (!text_equal(deletion->worker, order->terms.worker)) {
+	if (!text_equal(deletion->worker, by)) {
 		return err_set(
 		        err, WORK_INVALID, "worker: the certificate is of %s", deletion->worker);
 	}
@@ -255,7 +264,7 @@ enum work_outcome work_deleted(struct work_machine *machine, const char *id, con
 	order->deletion = mem_string(seal);
 	record = work_turn_record(&turn, order, "workorder.changed", "deleted");
 	record_text(record, "certificate", seal);
-	work_turn_step(&turn, order, record, WORK_MAIL_COUNT);
+	work_turn_step(&turn, order, record, WORK_MAIL_DELETED);
 	return WORK_DONE;
 }
 
@@ -265,7 +274,7 @@ enum work_outcome work_report(struct work_machine *machine, const char *id, cons
 	struct work_turn turn = { machine, now, actions, by, err };
 	struct work_order *order;
 	struct record *record;
-	enum work_outcome r = workers_step(&turn, id, WORK_DELETED, "report", &order);
+	enum work_outcome r = owed_step(&turn, id, WORK_DELETED, "report", &order);
 
 	if (r != WORK_DONE) {
 		return r;

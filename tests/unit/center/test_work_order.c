@@ -27,7 +27,8 @@ static struct err err;
 
 static int on_person(void *context, const char *name, struct work_person *person)
 {
-	bool worker = text_equal(name, "suzuki"), approver = text_equal(name, "tanaka");
+	bool colleague = text_equal(name, "yamada"), approver = text_equal(name, "tanaka");
+	bool worker = text_equal(name, "suzuki") || colleague;
 
 	*person = (struct work_person){ .may_apply = worker,
 		.may_report = worker,
@@ -36,7 +37,7 @@ static int on_person(void *context, const char *name, struct work_person *person
 	        worker ? "maker" : world.approver_organization);
 	snprintf(person->natural_person, sizeof(person->natural_person), "%s",
 	        worker ? "n-1" : world.approver_natural);
-	return (worker && world.worker_active) || approver ? 0 : 1;
+	return colleague || (worker && world.worker_active) || approver ? 0 : 1;
 }
 
 static int on_site(void *context, const char *site, char *organization, size_t room)
@@ -160,13 +161,19 @@ static enum work_outcome approve(enum approval_kind kind, int64_t now)
 	return approve_as(&approval, "tanaka", "tanaka", now);
 }
 
-static enum work_outcome certify(int64_t now)
+static enum work_outcome certify_as(const char *worker, const char *by, int64_t now)
 {
-	struct deletion deletion = { .worker = "suzuki", .deleted_at = now, .method = "shred" };
+	struct deletion deletion = { .deleted_at = now, .method = "shred" };
 
+	snprintf(deletion.worker, sizeof(deletion.worker), "%s", worker);
 	snprintf(deletion.work_order.text, sizeof(deletion.work_order.text), "%s", ID);
 	work_actions_reset(&actions);
-	return work_deleted(machine, ID, "suzuki", &deletion, "jws", now, &actions, &err);
+	return work_deleted(machine, ID, by, &deletion, "jws", now, &actions, &err);
+}
+
+static enum work_outcome certify(int64_t now)
+{
+	return certify_as("suzuki", "suzuki", now);
 }
 
 typedef enum work_outcome plain(struct work_machine *machine, const char *id, const char *by,
@@ -502,6 +509,31 @@ TEST(who_leaves_loses_the_work)
 	work_actions_reset(&actions);
 	work_person_left(machine, "suzuki", T0, &actions);
 	CHECK(order()->state == WORK_ENDED && count(WORK_CUT) == 1);
+}
+
+TEST(a_colleague_reports_for_who_has_left)
+{
+	start();
+	apply(false);
+	CHECK(approve(APPROVAL_OF_WORK, T0) == WORK_DONE);
+	CHECK(step(work_begin, "suzuki", T0 + HOUR) == WORK_DONE);
+	CHECK(step(work_end, "yamada", T0 + HOUR) == WORK_FORBIDDEN);
+	CHECK(step(work_end, "suzuki", T0 + HOUR) == WORK_DONE);
+	CHECK(certify_as("yamada", "yamada", T0 + HOUR) == WORK_FORBIDDEN);
+	CHECK_TEXT(err.text, "only the worker, suzuki, may do this");
+
+	world.worker_active = false;
+	work_actions_reset(&actions);
+	work_person_left(machine, "suzuki", T0 + HOUR, &actions);
+	CHECK(order()->state == WORK_ENDED);
+	CHECK(certify(T0 + HOUR) == WORK_FORBIDDEN);
+	CHECK(certify_as("tanaka", "tanaka", T0 + HOUR) == WORK_FORBIDDEN);
+	CHECK(certify_as("suzuki", "yamada", T0 + HOUR) == WORK_INVALID);
+	CHECK(certify_as("yamada", "yamada", T0 + HOUR) == WORK_DONE && mailed(WORK_MAIL_DELETED));
+	CHECK(step(work_begin, "yamada", T0 + HOUR) == WORK_CONFLICT);
+	work_actions_reset(&actions);
+	CHECK(work_report(machine, ID, "yamada", "{}", T0 + HOUR, &actions, &err) == WORK_DONE);
+	CHECK(step(work_close, "tanaka", T0 + HOUR) == WORK_DONE && !order());
 }
 
 TEST(a_row_comes_back_as_it_was)
