@@ -18,6 +18,12 @@
 
 #define RETRY_SEC 5
 
+/* Somebody is likely to look on while a box is set up; one that waits for days needs no haste. */
+static const struct {
+	int64_t age_sec;
+	int retry_sec;
+} waits[] = { { 60, 1 }, { 600, RETRY_SEC }, { INT64_MAX / USEC_PER_SEC, 30 } };
+
 /* The EST label, where there is one, is the provider's name. Outcome 1: answered. */
 static int check_label(struct exchange *exchange)
 {
@@ -222,6 +228,17 @@ static void approve_and_issue(struct exchange *exchange, struct store_enrolment 
 	issue(exchange, row);
 }
 
+static int retry_sec(const struct store_enrolment *row)
+{
+	int64_t age = clock_wall_usec() - row->created_usec;
+	size_t at = 0;
+
+	while (age > waits[at].age_sec * USEC_PER_SEC) {
+		at++;
+	}
+	return waits[at].retry_sec;
+}
+
 static void go_on(struct exchange *exchange, struct store_enrolment *row)
 {
 	if (text_equal(row->state, "approved")) {
@@ -231,7 +248,7 @@ static void go_on(struct exchange *exchange, struct store_enrolment *row)
 	} else if (text_equal(row->state, "refused")) {
 		answer_problem(exchange, 403, "the request was refused by the provider");
 	} else if (exchange->center->config.approve_enrolments) {
-		answer_later(exchange, RETRY_SEC);
+		answer_later(exchange, retry_sec(row));
 	} else {
 		approve_and_issue(exchange, row);
 	}
