@@ -124,6 +124,26 @@
 /* Connections one gateway holds at once; also the size of the packet filter's lease map / 4. */
 #define TUNNELS_PER_GATEWAY_MAX 4096
 
+/* First traffic (protocol.md 3.1). What a host sends must neither flood the center nor fill memory:
+ * the kernel keeps what it saw for 2 s, at most this many tuples, and of one host at most this many
+ * a second. A gateway remembers so many tuples, so many of one host, asks once for each until the
+ * back-off of a refusal is over, and after this many refusals of one host asks for it less often:
+ * one more every TRAFFIC_REFILL_SEC. The center takes so many questions of one gateway a minute. */
+#define TRAFFIC_SEEN_MAX 1024
+#define TRAFFIC_SEEN_SEC 2
+#define TRAFFIC_SEEN_PER_SEC 32
+#define TRAFFIC_TUPLES_MAX 1024
+#define TRAFFIC_TUPLES_PER_HOST_MAX 64
+#define TRAFFIC_REFUSALS_PER_HOST_MAX 5
+#define TRAFFIC_REFILL_SEC 60
+#define TRAFFIC_BACK_OFF_SEC_MIN 30
+#define TRAFFIC_BACK_OFF_SEC_MAX 900
+#define TRAFFIC_ASKS_PER_MINUTE_MAX 60
+
+/* A cut by a person shuts first traffic out for this long, unless somebody asks before. A day is
+ * the longest grant (GRANT_SEC_MAX); who wants it shut for longer says so in a policy. */
+#define TRAFFIC_HOLD_SEC (24 * 3600)
+
 /* Leases: the default, and the most a gateway accepts whatever the center signs (DESIGN 3). */
 #define LEASE_SEC_DEFAULT 60
 #define LEASE_SEC_MAX 300

@@ -2,8 +2,10 @@
 
 #include <malloc.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -15,6 +17,10 @@
  * keeps a buffer of 64 KiB that comes and goes from moving the end each time. */
 #define SPARE_BYTES_MAX (128 << 10)
 #define SPARE_BYTES (64 << 10)
+
+/* A huge page of x86-64 and arm64, and the smallest table that is given some. */
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+#define TABLE_BYTES_LARGE (2 * HUGE_PAGE_BYTES)
 
 void mem_give_back(void)
 {
@@ -30,6 +36,25 @@ void *mem_new(size_t count, size_t object_bytes)
 
 	assert_always(pointer != NULL);
 	return pointer;
+}
+
+void *mem_new_table(size_t count, size_t object_bytes)
+{
+	size_t unit, bytes;
+	void *table;
+
+	assert_always(!__builtin_mul_overflow(count, object_bytes, &bytes));
+	unit = bytes >= TABLE_BYTES_LARGE ? HUGE_PAGE_BYTES : CACHE_LINE_BYTES;
+	assert_always(bytes <= SIZE_MAX - unit);
+	bytes = bytes > 0 ? (bytes + unit - 1) / unit * unit : unit;
+	table = aligned_alloc(unit, bytes);
+	assert_always(table != NULL);
+	if (unit == HUGE_PAGE_BYTES) {
+		/* Only faster: a kernel without them says no, and that is all. */
+		(void)madvise(table, bytes, MADV_HUGEPAGE);
+	}
+	memset(table, 0, bytes);
+	return table;
 }
 
 void *mem_resize(void *pointer, size_t count, size_t object_bytes)

@@ -45,6 +45,12 @@ void mem_give_back(void);
 /* Zeroed memory for `count` objects; never returns NULL. Freed with free(). */
 void *mem_new(size_t count, size_t object_bytes);
 
+#define CACHE_LINE_BYTES 64
+
+/* Zeroed memory that begins with a cache line, for tables that are read here and there; a large one
+ * has huge pages where the kernel gives them on request. Freed with free(), never resized. */
+void *mem_new_table(size_t count, size_t object_bytes);
+
 /* Grows or shrinks; the new part is not zeroed. Never returns NULL. */
 void *mem_resize(void *pointer, size_t count, size_t object_bytes);
 

@@ -6,20 +6,20 @@
 
 bool name_valid(const char *text)
 {
+	static const bool allowed[256] = {
+		['a' ... 'z'] = true, ['0' ... '9'] = true, ['-'] = true
+	};
 	size_t count = strlen(text);
+	bool all = true;
 
 	if (count < 1 || count > NAME_BYTES_MAX || text[0] < 'a' || text[0] > 'z' ||
 	        text[count - 1] == '-') {
 		return false;
 	}
 	for (size_t i = 0; i < count; i++) {
-		char c = text[i];
-
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) {
-			return false;
-		}
+		all &= allowed[(unsigned char)text[i]];
 	}
-	return true;
+	return all;
 }
 
 static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -205,6 +205,43 @@ bool bytes_equal(const void *left, const void *right, size_t count)
 		difference |= a[i] ^ b[i];
 	}
 	return difference == 0;
+}
+
+static uint64_t load(const char *bytes, size_t count)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, bytes, count);
+	return word;
+}
+
+/* Both halves of the product: each bit of the word moves bits above and below it. */
+static uint64_t fold(uint64_t hash, uint64_t word)
+{
+	__extension__ unsigned __int128 product =
+	        (unsigned __int128)(hash ^ word) * 0x9e3779b97f4a7c15ULL;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Eight bytes at a time, the last eight ending where the text does; a text of less is read from
+ * both ends. The count is in it, so that none of that makes two texts one. */
+uint64_t text_hash(const char *text, size_t count, uint64_t seed)
+{
+	uint64_t hash = seed ^ (count + 1) * 0xff51afd7ed558ccdULL, last = 0;
+
+	if (count >= 8) {
+		for (size_t at = 0; at + 8 < count; at += 8) {
+			hash = fold(hash, load(text + at, 8));
+		}
+		last = load(text + count - 8, 8);
+	} else if (count >= 4) {
+		last = load(text, 4) | load(text + count - 4, 4) << 32;
+	} else if (count > 0) {
+		last = load(text, 1) | load(text + count / 2, 1) << 8 |
+		       load(text + count - 1, 1) << 16;
+	}
+	return fold(fold(hash, last), seed + 0xc4ceb9fe1a85ec53ULL);
 }
 
 bool text_equal(const char *left, const char *right)

@@ -41,6 +41,10 @@ int base64url_parse(const char *text, size_t count, struct buf *out) must_use;
 /* Compares in constant time. */
 bool bytes_equal(const void *left, const void *right, size_t count);
 
+/* For tables in memory, never stored: equal texts have equal hashes. Who does not know the seed
+ * cannot choose texts that collide. */
+uint64_t text_hash(const char *text, size_t count, uint64_t seed);
+
 bool text_equal(const char *left, const char *right); /* NULL equals NULL only */
 bool text_starts(const char *text, const char *prefix);
 

@@ -125,6 +125,7 @@ struct report {
 	char id[ID_BYTES_MAX + 1];
 	char reason[CONNECTION_REASON_BYTES_MAX];
 	uint64_t version;
+	bool local; /* closed: by a person at the gateway */
 };
 
 static const struct json_field report_fields[] = {
@@ -135,6 +136,7 @@ static const struct json_field report_fields[] = {
 	        CONNECTION_REASON_BYTES_MAX - 1, NULL, NULL, false },
 	{ "version", FIELD_COUNT, offsetof(struct report, version), false, 0, 0, NULL, NULL,
 	        false },
+	{ JSON_FIELD("local", FIELD_BOOL, struct report, local) },
 	{ 0 },
 };
 
@@ -162,6 +164,9 @@ static int take_report(struct exchange *exchange, const struct report *report, b
 	}
 	if (connection_report_parse(report->type, &type) != 0 || !id_valid(report->id)) {
 		return 1;
+	}
+	if (!check_only && type == CONNECTION_REPORT_CLOSED && report->local) {
+		live_hold(exchange->center, exchange->gateway, report->id);
 	}
 	if (!check_only) {
 		live_report(exchange->center, exchange->gateway, type, report->id, report->reason);

@@ -1,9 +1,12 @@
-/* The ledger for auditors: its records, and the proof that one of them is in it. */
+/* The ledger for auditors: its records, and the proof that one of them is in it; and the gateways'
+ * journals, whose heads it has. */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "audit/chain.h"
 #include "center/ledger.h"
 #include "center/live.h"
+#include "center/registry.h"
 #include "center/routes.h"
 
 static int add_entry(void *context, const void *data)
@@ -79,6 +82,55 @@ void ledger_proof(struct exchange *exchange)
 	        json_pack("{sI sI so ss}", "leaf", (json_int_t)leaf, "size",
 	                (json_int_t)center->checkpoint_size, "proof", list, "checkpoint",
 	                center->checkpoint_note ? center->checkpoint_note : ""));
+}
+
+static int add_link(void *context, const void *data)
+{
+	struct list *list = context;
+	const struct store_journal_record *row = data;
+	AUTO_BUF struct buf text = BUF(2 * CHAIN_LINK_BYTES_MAX);
+	AUTO_STRING char *key = mem_format("%llu", (unsigned long long)row->seq + 1);
+	struct chain_link link;
+	json_t *record = NULL;
+	struct err err;
+
+	if (chain_link_parse(row->bytes.bytes, row->bytes.count, &link) != 0 ||
+	        json_parse(link.record, link.record_bytes, &record, &err) != 0) {
+		record = json_null();
+	}
+	/* The record to be read, and the link to be hashed: its head is in a record gateway.journal
+	 * of the ledger. */
+	base64_add(&text, row->bytes.bytes, row->bytes.count);
+	list_add(list, key,
+	        json_pack("{sI so ss}", "seq", (json_int_t)row->seq, "record", record, "link",
+	                buf_text(&text)));
+	return 0;
+}
+
+/* Who was connected with whom, when, and how much went through, as the gateway itself saw it (I1,
+ * I2): for the site that it is of, and for auditors. */
+void gateways_journal(struct exchange *exchange)
+{
+	const struct gateway *gateway = registry_gateway(exchange->center, exchange->parameter);
+	struct list list;
+	uint64_t from, next;
+
+	if (!gateway || (!roles_any(&exchange->roles, ROLE_PROVIDER | ROLE_AUDITOR) &&
+	                        !roles_of_site(&exchange->roles, gateway->site))) {
+		answer_problem(exchange, 404, "gateway: there is none %s", exchange->parameter);
+		return;
+	}
+	if (exchange_number(exchange, "from", 1, INT64_MAX, &from) != 0 ||
+	        list_begin(exchange, &list) != 0) {
+		return;
+	}
+	if (*list.after && unsigned_parse(list.after, INT64_MAX, &next) == 0) {
+		from = next;
+	}
+	core_must(store_journal_record_list(exchange->center->store, gateway->name, from,
+	                  list.limit, add_link, &list),
+	        "read a journal");
+	list_end(&list);
 }
 
 void ledger_raise_epoch(struct exchange *exchange)

@@ -350,6 +350,17 @@ void connection_gateway_offline(
 
 /* --- ending -------------------------------------------------------------- */
 
+/* One that is closing for another reason is cut all the same, in the eyes of who pressed. */
+static void hold(struct connection_turn *turn, struct connection *connection)
+{
+	bool late = !connection->row.held && connection->row.state == CONNECTION_CLOSING;
+
+	connection->row.held = true;
+	if (late) {
+		step_store(turn, connection);
+	}
+}
+
 int connection_cut(struct connection_machine *machine, const char *id, const char *by,
         const char *reason, struct moment now, struct connection_actions *actions)
 {
@@ -359,7 +370,25 @@ int connection_cut(struct connection_machine *machine, const char *id, const cha
 	if (!connection) {
 		return 1;
 	}
+	/* The center itself is nobody: rights that ended are asked about at the next opening. */
+	if (strcmp(by, "center") != 0) {
+		hold(&turn, connection);
+	}
 	close_connection(&turn, connection, "connection.cut", by, reason);
+	return 0;
+}
+
+int connection_hold(struct connection_machine *machine, const char *gateway, const char *id,
+        struct moment now, struct connection_actions *actions)
+{
+	struct connection_turn turn = { machine, now, actions, NULL };
+	struct connection *connection = connection_index_find(&machine->index, id);
+	enum grant_side side;
+
+	if (!connection || connection_side(connection, gateway, &side)) {
+		return 1;
+	}
+	hold(&turn, connection);
 	return 0;
 }
 

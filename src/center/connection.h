@@ -75,6 +75,8 @@ struct connection_row {
 	struct grant grant;
 	enum connection_state state;
 	bool armed[2], up[2], closed[2]; /* by enum grant_side: what each gateway reported */
+	bool traffic;                    /* a first packet asked for it, nobody else */
+	bool held; /* somebody cut it: traffic does not open it again (protocol.md 3.1) */
 	char by[NAME_BYTES_MAX + 1]; /* who closed it: an operator, a site, a gateway, "center" */
 	char reason[CONNECTION_REASON_BYTES_MAX]; /* and why */
 	int64_t changed_at;                       /* wall */
@@ -83,6 +85,7 @@ struct connection_row {
 struct connection_request {
 	struct policy_request policy;          /* duration 0: as long as is allowed; lease 0 */
 	char terminal[ADDRESS_TEXT_BYTES_MAX]; /* where the person sits, as far as known; or "" */
+	char gateway[NAME_BYTES_MAX + 1];      /* that asks for a first packet; else "" */
 	uint64_t tag;                          /* handed back in the answer */
 };
 
@@ -90,9 +93,10 @@ struct connection_request {
 struct connection_world {
 	void *context;
 	/* Fills everything that policy_decide() needs for this connection. With a live grant
-	 * (review) `grant` is set, and the certificates' state is that of the serials it names;
-	 * else NULL. The machine sets the window of a live grant itself and leaves the gateways'
-	 * state out of a review. What is pointed to stays the callee's, until its next call. */
+	 * (review) `grant` is set, the certificates' state is that of the serials it names, and
+	 * beside it is what is older only; else NULL. The machine sets the window of a live grant
+	 * itself and leaves the gateways' state out of a review. What is pointed to stays the
+	 * callee's, until its next call. */
 	void (*facts)(void *context, const struct policy_request *request,
 	        const struct grant *grant, struct moment now, struct policy_facts *ret_facts);
 	/* The end of a grant at `ref`'s site: all fields of struct grant_end as the gateway is
@@ -194,6 +198,11 @@ void connection_gateway_offline(
  * caller. Outcome 1: there is no such live connection. One that is closing already stays so. */
 int connection_cut(struct connection_machine *machine, const char *id, const char *by,
         const char *reason, struct moment now, struct connection_actions *actions) must_use;
+
+/* A person at a gateway cut it: traffic is not to open it again. To be called before the report
+ * that it is closed. Outcome 1: there is no such live connection of this gateway. */
+int connection_hold(struct connection_machine *machine, const char *gateway, const char *id,
+        struct moment now, struct connection_actions *actions) must_use;
 
 /* Policies, accreditations, certificates or gateways changed: every live connection, or those of
  * one site (NULL: all), is decided again; what is no longer permitted is closed. */

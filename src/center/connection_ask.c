@@ -31,6 +31,9 @@ static struct record *request_record(struct connection_turn *turn, const char *k
 
 	if (*policy->person) {
 		record_actor(record, "person", policy->person);
+	} else if (policy->traffic) {
+		record_actor(record, "gateway", request->gateway);
+		record_text(record, "cause", "first traffic");
 	}
 	record_text(record, "person", policy->person);
 	record_text(record, "terminal", request->terminal);
@@ -143,6 +146,7 @@ static void grant_connection(struct connection_turn *turn, const struct connecti
 	json_t *tree;
 
 	connection->row = (struct connection_row){ .grant = *grant, .state = CONNECTION_GRANTED };
+	connection->row.traffic = request->policy.traffic;
 	connection->row.grant.number = next_number(turn->machine);
 	connection->online[0] = connection->online[1] = true; /* else it would have been denied */
 	connection->deadline = now + CONNECTION_ARM_SEC_MAX * USEC_PER_SEC;

@@ -72,13 +72,16 @@ struct gateway {
 	char version[32], dataplane[32];
 	uint64_t journal, checkpoint, policy_version;
 	int64_t since_usec;
+	int64_t traffic_usec; /* since when first packets are counted; monotonic */
+	unsigned traffic_count;
 };
 
+/* What a decision asks for first comes first. */
 struct site_entry {
+	struct site_policy *policy; /* NULL: none active */
+	struct gateway *gateway;    /* the one access point; NULL: none yet */
 	char name[NAME_BYTES_MAX + 1];
 	char organization[NAME_BYTES_MAX + 1]; /* "" until it is registered */
-	struct gateway *gateway;               /* the one access point; NULL: none yet */
-	struct site_policy *policy;            /* NULL: none active */
 	char *policy_text;                     /* the JWS */
 };
 

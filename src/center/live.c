@@ -54,6 +54,7 @@ static void fill_end(struct center *center, const struct site_entry *site, const
 
 struct beside {
 	const struct policy_request *request;
+	const struct grant *grant; /* of a live connection that is decided again, or NULL */
 	struct live_list *list;
 };
 
@@ -65,6 +66,9 @@ static void add_beside(void *context, const struct connection_row *row)
 	const struct policy_request *request = beside->request;
 	struct live_list *list = beside->list;
 
+	if (beside->grant && !grant_older(&row->grant, beside->grant)) {
+		return; /* Of two that exclude each other from now on the older one stays. */
+	}
 	if (text_equal(live.from_site, request->from.site) &&
 	        text_equal(live.from_host, request->from.host) &&
 	        text_equal(live.to_site, request->to.site) &&
@@ -82,9 +86,10 @@ static void add_beside(void *context, const struct connection_row *row)
 /* F4: what is live at a site beside what is asked for. Core decides one request after the other, so
  * of two that exclude each other the second sees the first, in either order. */
 static void fill_beside(struct center *center, const struct site_entry *site,
-        const struct policy_request *request, int side, struct policy_beside *ret_beside)
+        const struct policy_request *request, const struct grant *grant, int side,
+        struct policy_beside *ret_beside)
 {
-	struct beside beside = { request, &center->beside[side] };
+	struct beside beside = { request, grant, &center->beside[side] };
 
 	beside.list->count = 0;
 	if (site && site->gateway && center->machine) {
@@ -97,13 +102,14 @@ static void world_facts(void *context, const struct policy_request *request,
         const struct grant *grant, struct moment now, struct policy_facts *facts)
 {
 	struct center *center = context;
-	const struct site_entry *from = registry_site(center, request->from.site);
-	const struct site_entry *to = registry_site(center, request->to.site);
+	const char *const names[2] = { request->from.site, request->to.site };
+	struct site_entry *sites[2], *from, *to;
 
+	/* Whatever is asked for here is on its way while the other facts are found. */
+	registry_sites_want(center, names);
+	policy_decide_want(request, center->provider_policy);
 	*facts = (struct policy_facts){
 		.provider = center->provider_policy,
-		.initiator_policy = from ? from->policy : NULL,
-		.responder_policy = to ? to->policy : NULL,
 		.provider_accredited = fact(trust_provider(center, now.wall_usec)),
 		.device_ca_accredited = fact(trust_device_ca(center, now.wall_usec)),
 		.service_ca_accredited = fact(trust_service_ca(center, now.wall_usec)),
@@ -111,6 +117,11 @@ static void world_facts(void *context, const struct policy_request *request,
 		.person = persons_fact(center, request),
 		.window = { now.wall_usec, now.wall_usec + GRANT_SEC_MAX * USEC_PER_SEC },
 	};
+	registry_sites(center, names, sites);
+	from = sites[0];
+	to = sites[1];
+	facts->initiator_policy = from ? from->policy : NULL;
+	facts->responder_policy = to ? to->policy : NULL;
 	if (grant) {
 		/* The factors were shown when it was opened; a rule that wants more now counts for
 		 * the next one. */
@@ -120,8 +131,8 @@ static void world_facts(void *context, const struct policy_request *request,
 	        &facts->initiator);
 	fill_end(center, to, grant ? grant->responder.serial : NULL, now.wall_usec,
 	        &facts->responder);
-	fill_beside(center, from, request, 0, &facts->initiator.beside);
-	fill_beside(center, to, request, 1, &facts->responder.beside);
+	fill_beside(center, from, request, grant, 0, &facts->initiator.beside);
+	fill_beside(center, to, request, grant, 1, &facts->responder.beside);
 	work_orders_fact(center, request, grant, now.wall_usec, facts);
 }
 
@@ -148,10 +159,13 @@ static struct id world_id(void *context, struct moment now)
 	return id_new(now.wall_usec);
 }
 
-/* armed, up, closed of both sides in one number. */
+#define REPORTS_TRAFFIC (1U << 6)
+#define REPORTS_HELD (1U << 7)
+
+/* armed, up, closed of both sides, and what else is a yes or a no, in one number. */
 static uint64_t pack_reports(const struct connection_row *row)
 {
-	uint64_t reports = 0;
+	uint64_t reports = (row->traffic ? REPORTS_TRAFFIC : 0) | (row->held ? REPORTS_HELD : 0);
 
 	for (int side = 0; side < 2; side++) {
 		reports |=
@@ -178,6 +192,8 @@ int live_unpack(const struct store_connection *stored, struct connection_row *re
 		ret_row->up[side] = bits & 2;
 		ret_row->closed[side] = bits & 4;
 	}
+	ret_row->traffic = stored->reports & REPORTS_TRAFFIC;
+	ret_row->held = stored->reports & REPORTS_HELD;
 	snprintf(ret_row->by, sizeof(ret_row->by), "%s", stored->by);
 	snprintf(ret_row->reason, sizeof(ret_row->reason), "%s", stored->reason);
 	return 0;
@@ -446,6 +462,38 @@ void live_gateway_offline(struct center *center, struct gateway *gateway)
 	connection_gateway_offline(center->machine, gateway->name, clock_now());
 }
 
+/* The cut was pressed while the center heard nothing, and the connection is over here by now. */
+static void hold_late(struct center *center, const struct gateway *gateway, const char *id)
+{
+	struct store_connection stored = { 0 };
+	struct connection_row row;
+	int r = store_connection_get(center->store, id, &stored);
+	struct record *record;
+
+	core_must(r < 0 ? r : 0, "read a connection");
+	if (r == 0 && live_unpack(&stored, &row) == 0 && !row.held &&
+	        (text_equal(row.grant.initiator.gateway, gateway->name) ||
+	                text_equal(row.grant.responder.gateway, gateway->name))) {
+		row.held = true;
+		row.changed_at = clock_wall_usec();
+		record = ledger_record(center, "connection.cut", id);
+		record_text(record, "by", gateway->name);
+		record_text(record, "reason", "was cut at the gateway, which is heard of now");
+		store_row(center, &row, ledger_append(center, record));
+	}
+	store_row_clear(STORE_CONNECTION, &stored);
+}
+
+void live_hold(struct center *center, const struct gateway *gateway, const char *id)
+{
+	if (connection_hold(center->machine, gateway->name, id, clock_now(), &center->actions) !=
+	        0) {
+		hold_late(center, gateway, id);
+		return;
+	}
+	run(center);
+}
+
 void live_report(struct center *center, struct gateway *gateway, enum connection_report report,
         const char *id, const char *reason)
 {
@@ -548,6 +596,9 @@ json_t *live_print(const struct connection_row *row)
 		json_object_set_new(json, end_names[side], end);
 	}
 	json_object_set_new(json, "changed_at", json_string(time_print(row->changed_at).text));
+	if (row->traffic) {
+		json_object_set_new(json, "cause", json_string("first traffic"));
+	}
 	if (*row->by) {
 		json_object_set_new(json, "by", json_string(row->by));
 		json_object_set_new(json, "reason", json_string(row->reason));

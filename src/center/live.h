@@ -10,6 +10,8 @@ void live_gateway_online(struct center *center, struct gateway *gateway);
 void live_gateway_offline(struct center *center, struct gateway *gateway);
 void live_report(struct center *center, struct gateway *gateway, enum connection_report report,
         const char *id, const char *reason);
+/* A person cut it at this gateway: to be told before the report that it is closed. */
+void live_hold(struct center *center, const struct gateway *gateway, const char *id);
 void live_review(struct center *center, const char *site);
 void live_tick(struct center *center);
 

@@ -21,13 +21,13 @@ struct names {
 
 static uint64_t hash_of_name(const struct names *names, const char *name)
 {
-	uint64_t hash = names->seed;
+	return text_hash(name, strlen(name), names->seed);
+}
 
-	for (; *name; name++) {
-		hash = (hash ^ (uint8_t)*name) * 0x100000001b3ULL;
-		hash ^= hash >> 29;
-	}
-	return hash;
+static void fetch_ahead(const void *memory, size_t bytes)
+{
+	__builtin_prefetch(memory);
+	__builtin_prefetch((const char *)memory + bytes - 1);
 }
 
 struct names *names_new(void)
@@ -35,7 +35,7 @@ struct names *names_new(void)
 	struct names *names = mem_new(1, sizeof(*names));
 
 	names->room = 16;
-	names->places = mem_new(names->room, sizeof(struct place));
+	names->places = mem_new_table(names->room, sizeof(struct place));
 	random_fill(&names->seed, sizeof(names->seed));
 	return names;
 }
@@ -69,13 +69,44 @@ void *names_get(const struct names *names, const char *name)
 	return find(names, name, hash_of_name(names, name))->value;
 }
 
+void names_want(const struct names *names, const char *name)
+{
+	uint64_t hash = hash_of_name(names, name);
+
+	fetch_ahead(&names->places[hash & (names->room - 1)], sizeof(struct place));
+}
+
+void names_get_both(const struct names *names, const char *const wanted[2], void *ret_values[2])
+{
+	uint64_t hashes[2];
+
+	for (int i = 0; i < 2; i++) {
+		hashes[i] = hash_of_name(names, wanted[i]);
+		fetch_ahead(&names->places[hashes[i] & (names->room - 1)], sizeof(struct place));
+	}
+	for (int i = 0; i < 2; i++) {
+		size_t at = hashes[i] & (names->room - 1);
+
+		while (names->places[at].name && names->places[at].hash != hashes[i]) {
+			at = (at + 1) & (names->room - 1);
+		}
+		if (names->places[at].name) {
+			fetch_ahead(names->places[at].name, strlen(wanted[i]) + 1);
+			__builtin_prefetch(names->places[at].value);
+		}
+	}
+	for (int i = 0; i < 2; i++) {
+		ret_values[i] = find(names, wanted[i], hashes[i])->value;
+	}
+}
+
 static void grow(struct names *names)
 {
 	struct place *before = names->places;
 	size_t count = names->room;
 
 	names->room *= 2;
-	names->places = mem_new(names->room, sizeof(struct place));
+	names->places = mem_new_table(names->room, sizeof(struct place));
 	for (size_t i = 0; i < count; i++) {
 		if (before[i].name) {
 			*find(names, before[i].name, before[i].hash) = before[i];

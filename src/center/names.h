@@ -14,6 +14,10 @@ AUTO_DEFINE(names)
 
 /* NULL when the name is not there. */
 void *names_get(const struct names *names, const char *name);
+/* Two at once, side by side: the memory of one is fetched while the other one's is waited for. Who
+ * knows the names before the values are needed asks for the first memory then: names_want(). */
+void names_get_both(const struct names *names, const char *const wanted[2], void *ret_values[2]);
+void names_want(const struct names *names, const char *name);
 /* The name is copied. Returns the value that was there before, or NULL. `value` is not NULL. */
 void *names_put(struct names *names, const char *name, void *value);
 /* Returns what was there, or NULL. */

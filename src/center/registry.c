@@ -31,6 +31,24 @@ struct site_entry *registry_site(const struct center *center, const char *name)
 	return names_get(center->sites, name);
 }
 
+void registry_sites_want(const struct center *center, const char *const names[2])
+{
+	names_want(center->sites, names[0]);
+	names_want(center->sites, names[1]);
+}
+
+void registry_sites(
+        const struct center *center, const char *const names[2], struct site_entry *ret_sites[2])
+{
+	void *sites[2];
+
+	names_get_both(center->sites, names, sites);
+	for (int i = 0; i < 2; i++) {
+		ret_sites[i] = sites[i];
+		site_policy_want(ret_sites[i] ? ret_sites[i]->policy : NULL);
+	}
+}
+
 struct gateway *registry_device(const struct center *center, struct key_hash fingerprint)
 {
 	return names_get(center->devices, print_fingerprint(fingerprint.bytes).text);

@@ -9,6 +9,11 @@ int registry_open(struct center *center, struct err *err) must_use;
 /* NULL when there is none. Borrowed. */
 struct gateway *registry_gateway(const struct center *center, const char *name);
 struct site_entry *registry_site(const struct center *center, const char *name);
+/* The two sites of a request, side by side, with the memory of their policies on its way; for who
+ * has more to find out before: registry_sites_want() asks for the memory that this reads first. */
+void registry_sites(
+        const struct center *center, const char *const names[2], struct site_entry *ret_sites[2]);
+void registry_sites_want(const struct center *center, const char *const names[2]);
 /* By the SHA-256 of the device certificate. */
 struct gateway *registry_device(const struct center *center, struct key_hash fingerprint);
 /* The certificate of a gateway with this serial, or NULL. */

@@ -30,7 +30,7 @@ void routes_print_openapi(void);
 
 /* The handlers, by file. */
 route_handler device_stream, device_report, device_journal, device_connect, device_cut,
-        device_connections, device_consistency;
+        device_traffic, device_connections, device_consistency;
 route_handler enrol_cacerts, enrol_csrattrs, enrol_simpleenroll, enrol_simplereenroll;
 route_handler public_ocsp_post, public_ocsp_get, public_crl, public_checkpoint, public_tile,
         public_health, public_metrics, public_status;
@@ -45,7 +45,7 @@ route_handler policies_post_provider, policies_get_provider, policies_post_site,
 route_handler procedures_post, procedures_purchase, procedures_register, procedures_certificate,
         procedures_installed, procedures_delivered, procedures_use, procedures_list, procedures_get;
 route_handler enrolments_list, enrolments_approve, enrolments_refuse;
-route_handler gateways_list, certificates_list, certificates_revoke;
+route_handler gateways_list, gateways_journal, certificates_list, certificates_revoke;
 route_handler connections_post, connections_list, connections_get, connections_cut,
         connections_explain;
 route_handler notices_post, notices_list, notices_get;

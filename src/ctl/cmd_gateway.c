@@ -138,6 +138,13 @@ static int run_list(struct ctl *ctl)
 	return api_list(ctl, "/gateways");
 }
 
+static int run_journal(struct ctl *ctl)
+{
+	AUTO_STRING char *path = mem_format("/gateways/%s/journal", ctl_text(ctl, "GATEWAY"));
+
+	return api_list(ctl, path);
+}
+
 static const struct option connect_options[] = {
 	{ OPTION("from", OPTION_NAME), "the host behind this gateway that asks", .required = true },
 	{ OPTION("to", OPTION_HOST), "the host that is asked", .required = true },
@@ -164,6 +171,11 @@ static const struct option cut_options[] = {
 	{ 0 },
 };
 
+static const struct option journal_options[] = {
+	{ OPTION("GATEWAY", OPTION_NAME), "whose", .required = true, .operand = true },
+	{ 0 },
+};
+
 static const struct command gateway_commands[] = {
 	{ "status", "Shows the state of the gateway on this box.", GROUP_GATEWAY, NULL,
 	        run_status },
@@ -175,6 +187,8 @@ static const struct command gateway_commands[] = {
 	        GROUP_GATEWAY, cut_options, run_cut },
 	{ "list", "Lists the gateways that the center knows and their state.",
 	        GROUP_CENTER | GROUP_PAGE, NULL, run_list },
+	{ "journal", "Shows the journal of a gateway, as far as the center has it.",
+	        GROUP_CENTER | GROUP_PAGE, journal_options, run_journal },
 	{ 0 },
 };
 const struct noun noun_gateway = { "gateway", "the gateway on this box; all gateways at the center",

@@ -227,6 +227,10 @@ static int assume(struct ctl *ctl, const struct policy_file files[3],
 	if (text_copy(request->person, sizeof(request->person), person ? person : "") != 0) {
 		return ctl_fail(ctl, CTL_USAGE, "--person: is too long");
 	}
+	request->traffic = ctl_flag(ctl, "traffic");
+	if (request->traffic) {
+		request->person[0] = '\0'; /* whoever is named */
+	}
 	facts->initiator.approval.state = facts->responder.approval.state = APPROVAL_NONE;
 	if (ctl_flag(ctl, "approved")) {
 		facts->initiator.approval.state = facts->responder.approval.state =
@@ -269,12 +273,16 @@ static int moment_of(struct ctl *ctl, int64_t *ret_usec)
 	return CTL_OK;
 }
 
+static enum policy_language language_of(struct ctl *ctl)
+{
+	return text_equal(ctl_text(ctl, "language"), "ja") ? LANGUAGE_JAPANESE : LANGUAGE_ENGLISH;
+}
+
 static int explain(struct ctl *ctl, const struct policy_file files[3])
 {
 	struct policy_request request = { 0 };
 	struct policy_facts facts;
 	struct policy_live live;
-	bool japanese = text_equal(ctl_text(ctl, "language"), "ja");
 	struct decision decision;
 	int64_t at;
 	int r = connection_request_of(ctl, &request);
@@ -289,8 +297,7 @@ static int explain(struct ctl *ctl, const struct policy_file files[3])
 		return r;
 	}
 	decision = policy_decide(&request, &facts, at);
-	policy_explain_print(
-	        &decision, &request, japanese ? LANGUAGE_JAPANESE : LANGUAGE_ENGLISH, &ctl->report);
+	policy_explain_print(&decision, &request, language_of(ctl), &ctl->report);
 	ctl_put(ctl, "verdict", decision.verdict == VERDICT_PERMIT ? "permit" : "deny");
 	ctl_put(ctl, "explanation", buf_text(&ctl->report));
 	return decision.verdict == VERDICT_PERMIT
@@ -384,6 +391,7 @@ static bool take_request(const json_t *object, const char *from, const char *to,
 
 	past->request.port = (uint16_t)json_integer_value(port);
 	past->request.emergency = json_is_true(json_object_get(object, "emergency"));
+	past->request.traffic = text_equal(member(object, "cause"), "first traffic");
 	take_text(object, "work_order", past->request.work_order, sizeof(past->request.work_order));
 	return from && to && class && protocol && json_integer_value(port) >= 0 &&
 	       json_integer_value(port) <= UINT16_MAX &&
@@ -432,8 +440,10 @@ static bool read_record(const json_t *record, struct past *past)
 		return false;
 	}
 	past->request.duration_sec = json_integer_value(json_object_get(data, "duration_sec"));
-	take_text(json_object_get(record, "actor"), "name", past->request.person,
-	        sizeof(past->request.person));
+	if (!past->request.traffic) {
+		take_text(json_object_get(record, "actor"), "name", past->request.person,
+		        sizeof(past->request.person));
+	}
 	take_text(record, "subject", past->id, sizeof(past->id));
 	return past->request.duration_sec >= 0;
 }
@@ -451,7 +461,29 @@ struct simulation {
 	const struct policy_file *file;
 	size_t requests, other, permitted, denied; /* other: in the file, but no requests */
 	size_t opened, closed;                     /* answered differently now */
+	enum policy_language language;
 };
+
+static const char *const was_words[][2] = {
+	[LANGUAGE_ENGLISH] = { "was denied; ", "was permitted; " },
+	[LANGUAGE_JAPANESE] = { "以前は拒否。", "以前は許可。" },
+};
+
+static void print_summary(const struct simulation *simulation, struct buf *out)
+{
+	if (simulation->language == LANGUAGE_JAPANESE) {
+		buf_add_format(out,
+		        "申請%zu件: 許可%zu件、拒否%zu件。新たに許可%zu件、新たに拒否%zu件\n",
+		        simulation->requests, simulation->permitted, simulation->denied,
+		        simulation->opened, simulation->closed);
+		return;
+	}
+	buf_add_format(out,
+	        "%zu requests: %zu would be permitted, %zu denied; %zu newly permitted, "
+	        "%zu newly denied\n",
+	        simulation->requests, simulation->permitted, simulation->denied, simulation->opened,
+	        simulation->closed);
+}
 
 /* The past request again, by the new policy alone: what was agreed, who it was and what was live is
  * taken as it was, so only the rules themselves can make a difference. */
@@ -492,14 +524,14 @@ static void simulate_one(struct ctl *ctl, struct simulation *simulation, const s
 	if (past->request.port > 0) {
 		buf_add_format(&ctl->report, " port %u", past->request.port);
 	}
-	buf_add_format(&ctl->report, ": was %s; ", past->permitted ? "permitted" : "denied");
+	buf_add_format(&ctl->report, ": %s", was_words[simulation->language][past->permitted]);
 	layer = decision_denied_by(&decision);
 	if (layer == LAYER_COUNT) {
 		layer = !site      ? LAYER_GROUP
 		        : outbound ? LAYER_INITIATOR_SITE
 		                   : LAYER_RESPONDER_SITE;
 	}
-	policy_reason_print(&decision, layer, &past->request, LANGUAGE_ENGLISH, &ctl->report);
+	policy_reason_print(&decision, layer, &past->request, simulation->language, &ctl->report);
 	buf_add_text(&ctl->report, "\n");
 }
 
@@ -524,8 +556,7 @@ static int simulate_log(struct ctl *ctl, const char *path, struct simulation *si
 	if (!json_is_array(items)) {
 		return ctl_fail(ctl, CTL_REFUSED,
 		        "%s: is neither a list nor an object with \"items\", as \"connection "
-		        "list\" "
-		        "and \"ledger entries\" print them with --output json",
+		        "list\" and \"ledger list\" print them with --output json",
 		        path);
 	}
 	json_array_foreach(items, index, item)
@@ -544,7 +575,7 @@ static int simulate_log(struct ctl *ctl, const char *path, struct simulation *si
 static int run_simulate(struct ctl *ctl)
 {
 	struct policy_file file;
-	struct simulation simulation = { .file = &file };
+	struct simulation simulation = { .file = &file, .language = language_of(ctl) };
 	int r = policy_file_read(ctl, ctl_text(ctl, "FILE"), &file);
 
 	if (r != CTL_OK) {
@@ -564,11 +595,7 @@ static int run_simulate(struct ctl *ctl)
 		ctl_put_count(ctl, "newly_permitted", simulation.opened);
 		ctl_put_count(ctl, "newly_denied", simulation.closed);
 		ctl_put(ctl, "report", buf_text(&ctl->report));
-		buf_add_format(&ctl->report,
-		        "%zu requests: %zu would be permitted, %zu denied; %zu newly permitted, "
-		        "%zu newly denied\n",
-		        simulation.requests, simulation.permitted, simulation.denied,
-		        simulation.opened, simulation.closed);
+		print_summary(&simulation, &ctl->report);
 	}
 	policy_file_clear(&file);
 	return r;
@@ -616,12 +643,13 @@ static const struct option explain_options[] = {
 	{ OPTION("from-policy", OPTION_FILE), "policy of the asking site" },
 	{ OPTION("to-policy", OPTION_FILE), "policy of the asked site" },
 	{ OPTION("at", OPTION_TEXT), "when, in UTC; without it now", "TIME" },
-	{ OPTION("person", OPTION_TEXT), "who asks; \"\" is the gateway itself", "NAME",
-	        "somebody" },
+	{ OPTION("person", OPTION_TEXT), "who asks; \"\" is the gateway itself", "NAME", "somebody",
+	        .empty = true },
 	{ OPTION("factor", OPTION_CHOICE), "by how many factors it is known who asks", "WORD",
 	        "one", .choices = factor_words },
 	{ OPTION("approved", OPTION_FLAG), "the sites have approved the work" },
 	{ OPTION("emergency", OPTION_FLAG), "it is an emergency" },
+	{ OPTION("traffic", OPTION_FLAG), "nobody asks: a host's first packet does" },
 	{ OPTION("posture", OPTION_CHOICE), "what is known of the gateways' software", "WORD",
 	        "unknown", .choices = posture_words },
 	{ OPTION("beside", OPTION_NAME), "service class that is in use between the two hosts",
@@ -641,8 +669,10 @@ static const struct option simulate_options[] = {
 	{ OPTION("FILE", OPTION_FILE), "a policy as text or sealed", .required = true,
 	        .operand = true },
 	{ OPTION("LOG", OPTION_FILE),
-	        "what was asked: \"connection list\" or \"ledger entries\" with --output json",
+	        "what was asked: \"connection list\" or \"ledger list\" with --output json",
 	        .required = true, .operand = true },
+	{ OPTION("language", OPTION_CHOICE), "of the reasons", "LANGUAGE", "en",
+	        .choices = languages },
 	{ 0 },
 };
 

@@ -222,8 +222,9 @@ static int check_value(const struct option *option, const char *value, struct er
 
 	switch (option->type) {
 	case OPTION_TEXT:
-		return plain_line(value) && *value ? 0
-		                                   : wrong(err, option, value, "one line of text");
+		return plain_line(value) && (*value || option->empty)
+		               ? 0
+		               : wrong(err, option, value, "one line of text");
 	case OPTION_NAME:
 		return name_valid(value) ? 0
 		                         : wrong(err, option, value,

@@ -58,6 +58,7 @@ struct option {
 	bool operand;               /* given by its place, without a name */
 	uint64_t min, max;          /* counts and durations */
 	const char *const *choices; /* ended by NULL */
+	bool empty;                 /* a text: "" is a value, too */
 };
 
 /* The first part of a row; help follows, then value and initial or the rest by name. */

@@ -129,6 +129,12 @@ static int on_priv_message(
 			agent_local_status(agent, tag, (const char *)text, count);
 		}
 		return 0;
+	case MESSAGE_TRAFFIC:
+		text = cursor_block(&cursor, &count);
+		if (cursor_done(&cursor)) {
+			agent_traffic_ask(agent, tag, (const char *)text, count);
+		}
+		return 0;
 	default:
 		return 1;
 	}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/process.h"
+#include "gateway/traffic.h"
 #include "loop/channel.h"
 #include "loop/http_client.h"
 #include "loop/loop.h"
@@ -82,6 +83,12 @@ struct agent {
 	uint8_t *verifier_keys; /* of the provider's checkpoints, from its accreditation */
 	size_t verifier_key_count;
 
+	/* first traffic: questions of priv's that wait for the center, by tag */
+	struct asked {
+		struct agent *agent;
+		uint32_t tag; /* 0: none */
+	} asked[TRAFFIC_OPEN_MAX];
+
 	/* local socket */
 	int local_fd;
 	struct loop_fd *local_watch;
@@ -119,6 +126,13 @@ bool agent_reports_wait(const struct agent *agent);
 void agent_journal_take(struct agent *agent, const uint8_t *payload, size_t count);
 void agent_link_new(struct agent *agent);
 void agent_link_free(struct agent *agent);
+
+/* --- agent_traffic.c --- */
+
+/* priv asks for a connection that a first packet opens (MESSAGE_TRAFFIC). */
+void agent_traffic_ask(struct agent *agent, uint32_t tag, const char *text, size_t count);
+/* The link to the center is gone, and with it every answer that was awaited. */
+void agent_traffic_lost(struct agent *agent, const char *why);
 
 /* --- agent_ledger.c --- */
 

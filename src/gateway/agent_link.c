@@ -72,6 +72,7 @@ static void drop_clients(struct agent *agent, const char *why)
 	agent->journal_busy = false;
 	free(TAKE(agent->checkpoint_next));
 	agent_local_lost(agent, false, why);
+	agent_traffic_lost(agent, why);
 }
 
 void agent_link_stop(struct agent *agent)

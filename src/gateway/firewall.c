@@ -620,6 +620,23 @@ int firewall_lease_list(struct firewall *firewall, firewall_lease_each *each, vo
 	return r < 0 ? FAULT(r) : r;
 }
 
+static int take_tuple(const struct nft_element *element, void *item)
+{
+	return nft_element_tuple(element, item);
+}
+
+int firewall_seen_list(struct firewall *firewall, firewall_seen_each *each, void *context)
+{
+	struct firewall_list list = { .item_bytes = sizeof(struct nft_lease), .take = take_tuple };
+	int r = firewall_list_whole(firewall, FIREWALL_SEEN_SET, &list);
+
+	for (size_t i = 0; r == 0 && i < list.count; i++) {
+		each(context, (struct nft_lease *)list.items + i);
+	}
+	free(list.items);
+	return r < 0 ? FAULT(r) : r;
+}
+
 int firewall_check(struct firewall *firewall)
 {
 	struct firewall_list list = { .item_bytes = sizeof(struct firewall_lease),

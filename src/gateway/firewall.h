@@ -25,7 +25,9 @@
 #define FIREWALL_TO_REAL_MAP "svc2real"
 #define FIREWALL_TO_SERVICE_MAP "real2svc"
 
-#define FIREWALL_AWAY_SET "away" /* real addresses of hosts that left their LAN (changeover) */
+#define FIREWALL_FIRST_SET "first" /* real addresses whose first packets are looked at */
+#define FIREWALL_SEEN_SET "seen"   /* and the tuples of those packets, for TRAFFIC_SEEN_SEC */
+#define FIREWALL_AWAY_SET "away"   /* real addresses of hosts that left their LAN (changeover) */
 
 /* The zones that may have interfaces of their own, and a set of real addresses each. */
 enum firewall_zone { FIREWALL_DMZ, FIREWALL_SZ, FIREWALL_HSZ, FIREWALL_ZONE_COUNT };
@@ -140,6 +142,14 @@ int firewall_addresses_set(
  * kept. */
 int firewall_zone_set(struct firewall *firewall, enum firewall_zone zone, const struct ip *ips,
         size_t count) must_use;
+/* First traffic (protocol.md 3.1): makes it be looked at for exactly these real addresses. */
+int firewall_first_set(struct firewall *firewall, const struct ip *ips, size_t count) must_use;
+/* Tuples of packets that these hosts sent to service addresses within TRAFFIC_SEEN_SEC, each the
+ * first of a flow; with a lease or without. The packets themselves went their way or nowhere: this
+ * only looks. At most TRAFFIC_SEEN_MAX of a family; `each` must not call anything here. Outcome
+ * FIREWALL_MISSING. */
+typedef void firewall_seen_each(void *context, const struct nft_lease *tuple);
+int firewall_seen_list(struct firewall *firewall, firewall_seen_each *each, void *context) must_use;
 /* Makes exactly these hosts (real addresses) be away from their LAN: nothing passes between them
  * and the other ports of the gateway's bridges, or the gateway itself. Cheap while nothing
  * changes. Outcome 1: this kernel cannot filter on a bridge; err says so. */

@@ -110,7 +110,7 @@ static int check(const struct firewall_config *config, struct err *err)
 /* What differs between the two tables. */
 struct family {
 	const char *name, *type;
-	int echo_protocol;
+	const char *protocols; /* that pass: some names nft would look up in /etc/protocols */
 	const char *pings;
 	const struct firewall_prefix *services; /* NULL: nothing of this family is forwarded */
 	unsigned mss;
@@ -127,7 +127,7 @@ static struct family family_of(const struct firewall_config *config, enum ip_fam
 	unsigned path = config->path_mtu ? config->path_mtu : FIREWALL_PATH_MTU;
 	struct family out = { .name = six ? "ip6" : "ip",
 		.type = six ? "ipv6_addr" : "ipv4_addr",
-		.echo_protocol = six ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
+		.protocols = six ? "{ 58, 6, 17 }" : "{ 1, 6, 17 }",
 		.pings = six ? "icmpv6 type echo-request" : "icmp type echo-request",
 		.mss = path - TUNNEL_BYTES_MAX - (six ? HEADERS_V6 : HEADERS_V4) };
 
@@ -180,6 +180,7 @@ static const struct {
 } chains[] = {
 	{ "pre_raw", "type filter hook prerouting priority raw; policy accept;", false },
 	{ "out_raw", "type filter hook output priority raw; policy accept;", false },
+	{ "first", "type filter hook prerouting priority mangle; policy accept;", false },
 	{ "pre_nat", "type nat hook prerouting priority dstnat; policy accept;", false },
 	{ "post_nat", "type nat hook postrouting priority srcnat; policy accept;", false },
 	{ "guard", "type filter hook postrouting priority 110; policy accept;", false },
@@ -218,6 +219,14 @@ static void print_frame(
 		        "    type %s . %s . inet_proto . inet_service : mark\n"
 		        "    size %d\n    flags timeout\n    counter\n  }\n",
 		        type, type, LEASES_MAX);
+		buf_add_format(out,
+		        "  set " FIREWALL_FIRST_SET " { type %s; size %d; }\n"
+		        "  set pace { type %s; size %d; flags dynamic,timeout; timeout 1m; }\n"
+		        "  set " FIREWALL_SEEN_SET " {\n"
+		        "    type %s . %s . inet_proto . inet_service\n"
+		        "    size %d\n    flags dynamic,timeout\n    timeout %ds\n  }\n",
+		        type, FIREWALL_PAIRS_MAX, type, FIREWALL_PAIRS_MAX, type, type,
+		        TRAFFIC_SEEN_MAX, TRAFFIC_SEEN_SEC);
 	}
 	buf_add_format(out, "  set " FIREWALL_AWAY_SET " { type %s; size %d; }\n", type,
 	        FIREWALL_PAIRS_MAX);
@@ -342,6 +351,35 @@ static void print_zones(
 	}
 }
 
+/* First traffic: which flows hosts of `first` want to begin is written down, and nothing else
+ * happens. It has to be before routing, where what has no tunnel ends (blackhole). Behind conntrack
+ * (so that only the first packet of a flow counts), of each host so many a second. A host of a zone
+ * counts at the interfaces of its zone only, like there its packets. */
+static void print_first(
+        const struct firewall_config *config, const struct family *family, struct buf *out)
+{
+	const char *ip = family->name;
+
+	buf_add_text(out, "  chain first {\n");
+	for (int zone = 0; zone < FIREWALL_ZONE_COUNT; zone++) {
+		const char *name = firewall_zone_names[zone];
+
+		if (config->zones[zone].count > 0) {
+			buf_add_format(out,
+			        "    iifname $ZONE_%s %s saddr != @%s return\n"
+			        "    iifname != $ZONE_%s %s saddr @%s return\n",
+			        name, ip, name, name, ip, name);
+		}
+	}
+	buf_add_format(out,
+	        "    iifname $LAN %s daddr $SVC ct state new ct original protocol %s "
+	        "%s saddr @" FIREWALL_FIRST_SET " update @pace { %s saddr limit rate %d/second "
+	        "burst %d packets } add @" FIREWALL_SEEN_SET
+	        " { ct original %s saddr . ct original "
+	        "%s daddr . ct original protocol . ct original proto-dst }\n  }\n",
+	        ip, family->protocols, ip, ip, TRAFFIC_SEEN_PER_SEC, TRAFFIC_SEEN_PER_SEC, ip, ip);
+}
+
 static void print_forward(
         const struct firewall_config *config, const struct family *family, struct buf *out)
 {
@@ -365,16 +403,15 @@ static void print_forward(
 	        "  }\n",
 	        ip, clear, ip, clear, ip);
 	/* An MSS only ever gets smaller: what it leaves room for passes a path of `path_mtu` bytes
-	 * without a fragment, ESP in UDP over either family included. Protocols by their numbers:
-	 * for some names nft would have to read /etc/protocols. */
+	 * without a fragment, ESP in UDP over either family included. */
 	buf_add_format(out,
 	        "  chain leased {\n"
 	        "    tcp flags & (syn | rst) == syn tcp option maxseg size set %u\n"
-	        "    ct original protocol { %d, %d, %d } ct mark set ct original %s saddr . "
+	        "    ct original protocol %s ct mark set ct original %s saddr . "
 	        "ct original %s daddr . ct original protocol . ct original proto-dst map "
 	        "@" FIREWALL_LEASE_MAP " accept\n"
 	        "  }\n",
-	        family->mss, family->echo_protocol, IPPROTO_TCP, IPPROTO_UDP, ip, ip);
+	        family->mss, family->protocols, ip, ip);
 }
 
 /* The three ways that must never be one: from tunnel to tunnel, between parts of the site, and
@@ -409,6 +446,7 @@ static void print_family(
 	buf_add_format(out, "table %s %s {\n", family.name, config->table);
 	if (family.services) {
 		print_raw(config, &family, out);
+		print_first(config, &family, out);
 		print_forward(config, &family, out);
 	}
 	print_passage(config, &family, out);

@@ -109,8 +109,9 @@ static bool forwards(const struct firewall *firewall, struct ip ip)
 	return found;
 }
 
-int firewall_zone_set(
-        struct firewall *firewall, enum firewall_zone zone, const struct ip *ips, size_t count)
+/* Makes a set of addresses hold exactly these, as far as their family is forwarded. */
+static int sync_members(
+        struct firewall *firewall, const char *set, const struct ip *ips, size_t count)
 {
 	struct firewall_list want = { .item_bytes = sizeof(struct nft_pair) };
 	struct nft_pair *items = mem_new(count + 1, sizeof(*items));
@@ -123,9 +124,20 @@ int firewall_zone_set(
 		}
 	}
 	want.items = items;
-	r = sync_pairs(firewall, firewall_zone_names[zone], &want);
+	r = sync_pairs(firewall, set, &want);
 	free(items);
 	return r < 0 ? FAULT(r) : r;
+}
+
+int firewall_zone_set(
+        struct firewall *firewall, enum firewall_zone zone, const struct ip *ips, size_t count)
+{
+	return sync_members(firewall, firewall_zone_names[zone], ips, count);
+}
+
+int firewall_first_set(struct firewall *firewall, const struct ip *ips, size_t count)
+{
+	return sync_members(firewall, FIREWALL_FIRST_SET, ips, count);
 }
 
 static void add_member(struct nft_batch *batch, struct ip ip, bool remove)

@@ -19,9 +19,13 @@ enum gateway_message {
 	MESSAGE_JOURNAL_ACK,  /* u64 seq */
 	MESSAGE_STATUS,       /* nothing; answered under the same tag */
 
+	/* Tag of a MESSAGE_TRAFFIC; u8 enum traffic_answer, block reason. */
+	MESSAGE_TRAFFIC_ANSWER,
+
 	/* priv to agent */
 	MESSAGE_REPORT = 64,    /* block: JSON object for POST /device/v1/report; tag 1: may wait */
 	MESSAGE_JOURNAL,        /* u64 first, u32 count, blocks: links */
 	MESSAGE_JOURNAL_NEWEST, /* u64 newest, u64 oldest */
 	MESSAGE_STATUS_REPLY,   /* block: JSON object */
+	MESSAGE_TRAFFIC,        /* block: JSON object for POST /device/v1/traffic; its tag */
 };

@@ -577,10 +577,12 @@ static void on_signal(void *context, int signal)
 static void close_all(struct priv *priv)
 {
 	priv_agent_close(priv);
+	priv_traffic_free(priv);
 	loop_timer_free(priv->tick);
 	loop_timer_free(priv->reconcile);
 	tunnel_machine_free(priv->machine);
 	charon_free(priv->charon);
+	priv_act_close(priv);
 	firewall_free(priv->firewall);
 	address_free(priv->address);
 	journal_free(priv->journal);
@@ -607,6 +609,7 @@ int gateway_priv_main(const struct gateway_process *process)
 	}
 	priv.tick = loop_timer_new(priv.loop, on_tick, &priv);
 	priv.reconcile = loop_timer_new(priv.loop, on_reconcile, &priv);
+	priv_traffic_new(&priv);
 	status = open_all(&priv, &err);
 	if (status != 0) {
 		log_error("%s", err.text);

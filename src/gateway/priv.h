@@ -6,10 +6,12 @@
 #include "gateway/firewall.h"
 #include "gateway/journal.h"
 #include "gateway/process.h"
+#include "gateway/traffic.h"
 #include "gateway/trust.h"
 #include "gateway/tunnel.h"
 #include "loop/channel.h"
 #include "loop/loop.h"
+#include "wire/json.h"
 
 #define PRIV_PIN_BYTES_MAX 256
 
@@ -38,10 +40,19 @@ struct priv {
 	struct loop_fd *listen_watch;
 	struct channel *agent; /* NULL while there is none */
 	struct loop_timer *tick, *reconcile;
-	bool reconciling, disk_said, token_said;
+	bool disk_said, token_said;
+	/* priv_act.c: calls on charon that are not done; found: of a reconciliation */
+	struct pending *pendings;
+	struct found *found;
 	uint64_t unrecorded; /* refusals that were not recorded for want of room */
 	int64_t grant_usec;  /* when a grant was refused for want of room, and that recorded */
 	int64_t judged_usec; /* when every connection was judged again */
+
+	/* priv_traffic.c */
+	struct traffic *traffic;
+	struct loop_timer *traffic_timer; /* set while there is something to look for */
+	struct traffic_host *traffic_hosts;
+	size_t traffic_host_count;
 };
 
 /* --- priv.c --------------------------------------------------------------------------------------
@@ -77,12 +88,25 @@ void priv_newest_send(struct priv *priv);
 
 /* Carries out `actions` in their order, then what follows from their results, and empties it. */
 void priv_act(struct priv *priv, struct tunnel_actions *actions);
+/* Forgets what charon was asked; after charon_free(). */
+void priv_act_close(struct priv *priv);
 /* Shuts every connection, also while there is no machine that knows them. */
 void priv_shut(struct priv *priv, const char *by, const char *reason);
 /* Lists elements and SAs and hands them to the machine. */
 void priv_reconcile(struct priv *priv);
 /* Makes bridge, addresses, maps and routes what the active policies say. */
 void priv_apply_policy(struct priv *priv);
+
+/* --- priv_traffic.c: first traffic (protocol.md 3.1) --- */
+
+void priv_traffic_new(struct priv *priv);
+void priv_traffic_free(struct priv *priv);
+/* The policy is another one: whose first packets are to be looked at. */
+void priv_traffic_apply(struct priv *priv);
+/* agent's MESSAGE_TRAFFIC_ANSWER. Outcome 1: malformed. */
+int priv_traffic_answer(struct priv *priv, uint32_t tag, struct cursor *cursor) must_use;
+/* For `status`: what is asked for or held back; the caller owns it. */
+json_t *priv_traffic_status(const struct priv *priv);
 
 /* --- priv_event.c --- */
 

@@ -19,6 +19,7 @@
 struct pending {
 	struct priv *priv;
 	uint32_t tag;
+	struct pending *next, **at; /* in the list of all */
 };
 
 /* What an action came to, told to the machine after the whole list was carried out. */
@@ -70,8 +71,23 @@ static struct pending *pending_new(struct priv *priv, uint32_t tag)
 {
 	struct pending *pending = mem_new(1, sizeof(*pending));
 
-	*pending = (struct pending){ .priv = priv, .tag = tag };
+	*pending = (struct pending){
+		.priv = priv, .tag = tag, .next = priv->pendings, .at = &priv->pendings
+	};
+	if (pending->next) {
+		pending->next->at = &pending->next;
+	}
+	priv->pendings = pending;
 	return pending;
+}
+
+static void pending_free(struct pending *pending)
+{
+	*pending->at = pending->next;
+	if (pending->next) {
+		pending->next->at = pending->at;
+	}
+	free(pending);
 }
 
 static void on_loaded(void *context, enum charon_outcome outcome, const char *text)
@@ -82,7 +98,7 @@ static void on_loaded(void *context, enum charon_outcome outcome, const char *te
 
 	tunnel_loaded(
 	        priv->machine, pending->tag, outcome == CHARON_OK, text, clock_now(), &actions);
-	free(pending);
+	pending_free(pending);
 	priv_act(priv, &actions);
 }
 
@@ -97,7 +113,7 @@ static void on_initiated(void *context, enum charon_outcome outcome, const char 
 	}
 	tunnel_initiated(
 	        priv->machine, pending->tag, outcome == CHARON_OK, text, clock_now(), &actions);
-	free(pending);
+	pending_free(pending);
 	priv_act(priv, &actions);
 }
 
@@ -209,7 +225,7 @@ static int load_peer(
 	pending = pending_new(priv, tag);
 	r = charon_load_peer(priv->charon, &load, on_loaded, pending);
 	if (r != 0) {
-		free(pending);
+		pending_free(pending);
 		err_set(err, 1, "charon's queue is full");
 	}
 	free(children);
@@ -239,6 +255,9 @@ static void send_report(struct priv *priv, const struct tunnel_action *action)
 
 	if (action->reason[0]) {
 		json_object_set_new(report, "reason", json_string(action->reason));
+	}
+	if (action->local) {
+		json_object_set_new(report, "local", json_true());
 	}
 	json_print(report, &text);
 	buf_add_block(&payload, text.bytes, text.count);
@@ -276,7 +295,7 @@ static void ask_charon(struct priv *priv, const struct tunnel_action *action, st
 		r = charon_initiate(priv->charon, action->peer_name, action->child, INITIATE_MSEC,
 		        on_initiated, pending);
 		if (r != 0) {
-			free(pending);
+			pending_free(pending);
 			err_set(&err, 1, "charon's queue is full");
 		}
 	}
@@ -617,7 +636,7 @@ static void on_listed(void *context, enum charon_outcome outcome, const char *te
 	struct priv *priv = found->priv;
 	bool current = found->child_events == priv->child_events;
 
-	priv->reconciling = false;
+	priv->found = NULL;
 	found->elements_known = firewall_lease_list(priv->firewall, add_element, found) == 0;
 	list_flows(found);
 	compare(found, outcome == CHARON_OK && current);
@@ -633,16 +652,29 @@ void priv_reconcile(struct priv *priv)
 {
 	struct found *found;
 
-	if (!priv->machine || priv->reconciling) {
+	if (!priv->machine || priv->found) {
 		return;
 	}
 	found = mem_new(1, sizeof(*found));
 	found->priv = priv;
 	found->child_events = priv->child_events;
-	priv->reconciling = true;
+	priv->found = found;
 	if (!charon_alive(priv->charon) ||
 	        charon_list(priv->charon, add_sa, on_listed, found) != 0) {
 		on_listed(found, CHARON_GONE, "");
+	}
+}
+
+/* What charon still owes is not told any more; charon_free() comes before. */
+void priv_act_close(struct priv *priv)
+{
+	while (priv->pendings) {
+		pending_free(priv->pendings);
+	}
+	if (priv->found) {
+		free(priv->found->elements);
+		free(priv->found->sas);
+		free(TAKE(priv->found));
 	}
 }
 
@@ -707,6 +739,7 @@ void priv_apply_policy(struct priv *priv)
 		log_error("the address maps could not be set");
 	}
 	apply_zones(priv, site, count);
+	priv_traffic_apply(priv);
 	if (apply_changeover(priv, NULL) != 0) {
 		log_warning("changeover hosts are looked at again with the next change");
 	}

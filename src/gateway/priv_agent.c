@@ -232,13 +232,13 @@ static json_t *whole_status(struct priv *priv)
 
 		json_array_append_new(connections, connection_status(&view));
 	}
-	return json_pack("{s:o,s:I,s:b,s:b,s:b,s:s,s:I,s:I,s:I,s:b,s:s,s:s}", "connections",
-	        connections, "connection_count", (json_int_t)count, "identity",
-	        priv->machine != NULL, "charon", charon_alive(priv->charon) && priv->charon_loaded,
-	        "filter", firewall_check(priv->firewall) == 0, "dataplane",
-	        dataplane_name(priv->dataplane), "policy_version",
-	        (json_int_t)(site ? site_policy_version(site) : 0), "journal_newest",
-	        (json_int_t)journal_newest(priv->journal), "journal_acknowledged",
+	return json_pack("{s:o,s:o,s:I,s:b,s:b,s:b,s:s,s:I,s:I,s:I,s:b,s:s,s:s}", "first_traffic",
+	        priv_traffic_status(priv), "connections", connections, "connection_count",
+	        (json_int_t)count, "identity", priv->machine != NULL, "charon",
+	        charon_alive(priv->charon) && priv->charon_loaded, "filter",
+	        firewall_check(priv->firewall) == 0, "dataplane", dataplane_name(priv->dataplane),
+	        "policy_version", (json_int_t)(site ? site_policy_version(site) : 0),
+	        "journal_newest", (json_int_t)journal_newest(priv->journal), "journal_acknowledged",
 	        (json_int_t)journal_acknowledged(priv->journal), "disk_full",
 	        journal_full(priv->journal), "last_error", last, "last_error_at",
 	        *last ? time_print(last_usec).text : "");
@@ -300,6 +300,9 @@ static int on_message(
 		break;
 	case MESSAGE_JOURNAL_ACK:
 		r = take_journal_ack(priv, &cursor);
+		break;
+	case MESSAGE_TRAFFIC_ANSWER:
+		r = priv_traffic_answer(priv, tag, &cursor);
 		break;
 	case MESSAGE_STATUS:
 		r = payload_bytes == 0 ? answer_status(priv, tag) : 1;

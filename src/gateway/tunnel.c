@@ -412,16 +412,33 @@ void tunnel_cut_all(struct tunnel_machine *machine, const char *by, const char *
 	}
 }
 
+static int compare_age(const void *left, const void *right)
+{
+	const struct tunnel *const *a = left, *const *b = right;
+
+	return grant_older(&(*a)->grant, &(*b)->grant) ? -1 : 1;
+}
+
 static void judge_all(struct turn *turn)
 {
 	struct tunnel_machine *machine = turn->machine;
+	size_t count = machine->count;
+	struct tunnel **tunnels = mem_new(count + 1, sizeof(struct tunnel *));
 	struct policy_live *live;
 	struct tunnel_standing standing = standing_of(machine, &live);
 
 	/* Of two that exclude each other from now on the older one stays: each is judged beside
-	 * those that came before it. */
-	for (size_t i = machine->count; i-- > 0;) {
-		struct tunnel *tunnel = machine->items[i];
+	 * those that were granted before it. Not those that came before it: a grant that was lost
+	 * and sent again comes late, and the center would end the other one. */
+	if (count > 0) {
+		memcpy(tunnels, machine->items, count * sizeof(struct tunnel *));
+	}
+	qsort(tunnels, count, sizeof(struct tunnel *), compare_age);
+	for (size_t i = 0; i < count; i++) {
+		live[i] = policy_live_of(&tunnels[i]->grant);
+	}
+	for (size_t i = count; i-- > 0;) {
+		struct tunnel *tunnel = tunnels[i];
 		struct err err = { 0 };
 
 		standing.live_count = i;
@@ -430,6 +447,7 @@ static void judge_all(struct turn *turn)
 			turn_close_own(turn, tunnel, err.text);
 		}
 	}
+	free(tunnels);
 	free(live);
 }
 

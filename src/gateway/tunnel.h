@@ -149,6 +149,7 @@ struct tunnel_action {
 	struct nft_lease lease;
 	uint32_t ttl_msec; /* 1 to LEASE_SEC_MAX s */
 	enum tunnel_report report;
+	bool local;    /* report closed: a person at this gateway ended it */
 	bool may_wait; /* report: nobody waits for it, it may go together with the next one */
 	char reason[TUNNEL_REASON_BYTES_MAX];
 };

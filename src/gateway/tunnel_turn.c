@@ -409,6 +409,7 @@ void turn_close(struct turn *turn, struct tunnel *tunnel, const char *kind, cons
 	}
 	turn_record_reason(turn, "connection.closed", id.text, by, reason);
 	turn_report(turn, TUNNEL_REPORT_CLOSED, id.text, reason);
+	turn->out->items[turn->out->count - 1].local = by && strcmp(by, "local") == 0;
 	snprintf(peer, sizeof(peer), "%s", turn_peer_name(tunnel));
 	others_of(turn->machine, tunnel, &peer_used, &child_used);
 	turn_leave_out(turn->machine, tunnel);

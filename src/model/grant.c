@@ -355,6 +355,12 @@ int grant_side_of(const struct grant *grant, const char *identity, enum grant_si
 	return 1;
 }
 
+bool grant_older(const struct grant *left, const struct grant *right)
+{
+	return left->issued_at != right->issued_at ? left->issued_at < right->issued_at
+	                                           : left->number < right->number;
+}
+
 const char *grant_side_name(enum grant_side side)
 {
 	return side_names[side == GRANT_RESPONDER];

@@ -76,4 +76,9 @@ const struct grant_end *grant_end(const struct grant *grant, enum grant_side sid
 int grant_side_of(
         const struct grant *grant, const char *identity, enum grant_side *ret_side) must_use;
 
+/* Whether `left` was issued before `right`: by time, and within a millisecond by number. A total
+ * order of what one center granted, the same for it and for both gateways, in whatever order they
+ * heard. */
+bool grant_older(const struct grant *left, const struct grant *right);
+
 const char *grant_side_name(enum grant_side side); /* "initiator", "responder" */

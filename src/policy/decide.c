@@ -146,6 +146,7 @@ static void ask_rules(struct question *question, enum grant_side at)
 		.factor_least = question->class.factor_two ? FACTOR_TWO : FACTOR_NONE,
 		.approved = side->approved,
 		.emergency = decide_emergency_holds(question),
+		.traffic = request->traffic,
 		.approval_required = question->class.approval_required && at == GRANT_RESPONDER,
 		.live = beside_known ? beside->live : NULL,
 		.live_count = beside_known ? beside->count : 0,
@@ -185,6 +186,7 @@ static void report_rules(
 		[SITE_POLICY_OTHER_HOURS] = REASON_SITE_RULE_HOURS,
 		[SITE_POLICY_HOURS_END] = REASON_SITE_RULE_HOURS_END,
 		[SITE_POLICY_POSTURE] = REASON_SITE_RULE_POSTURE,
+		[SITE_POLICY_TRAFFIC] = REASON_SITE_RULE_TRAFFIC,
 		[SITE_POLICY_DURATION] = REASON_SITE_DURATION,
 		[SITE_POLICY_LEASE] = REASON_SITE_LEASE,
 		[SITE_POLICY_REFUSED] = REASON_SITE_REFUSED,
@@ -205,12 +207,10 @@ static void report_rules(
 		break;
 	case SITE_POLICY_OTHER_HOURS:
 	case SITE_POLICY_HOURS_END:
-		/* A connection whose hours are over by now began within them. */
+		/* A connection whose hours are over by now, or in a moment, began within them. */
 		deny_number(result, reasons[side->match],
-		        side->match == SITE_POLICY_OTHER_HOURS &&
-		                        answer->hours_end > question->start
-		                ? DETAIL_NEXT
-		                : DETAIL_UNTIL,
+		        !answer->within_hours && answer->hours_end > question->start ? DETAIL_NEXT
+		                                                                     : DETAIL_UNTIL,
 		        answer->rule, answer->hours_end);
 		result->zone_sec = site_policy_zone_sec(side->policy);
 		break;
@@ -243,6 +243,7 @@ static void decide_site(
 	*(at == GRANT_INITIATOR ? &question->decision->initiator_version
 	                        : &question->decision->responder_version) =
 	        site_policy_version(side->policy);
+	site_policy_look(side->policy, &side->look, SITE_POLICY_LOOK_STEPS - 1);
 	if (strcmp(site_policy_site(side->policy), side->own->site) != 0) {
 		deny(result, REASON_SITE_POLICY_FOREIGN, site_policy_site(side->policy));
 	} else if (site_policy_look_host(side->policy, &side->look, &host) != 0) {
@@ -273,8 +274,8 @@ static void decide_responder_site(struct question *question, struct policy_layer
 	decide_site(question, GRANT_RESPONDER, result);
 }
 
-/* In the order of enum policy_layer. A new layer is a row here, one in explain.c, its facts and
- * its reasons. */
+/* In the order of enum policy_layer. A new layer is a row here, its turn below, one in explain.c,
+ * its facts and its reasons. */
 static void (*const layers[LAYER_COUNT])(
         struct question *question, struct policy_layer_result *result) = {
 	[LAYER_PROVIDER] = decide_provider,
@@ -292,6 +293,13 @@ static void (*const layers[LAYER_COUNT])(
 	[LAYER_WINDOW] = decide_window,
 };
 
+/* The order they are asked in, which no answer depends on: what needs nothing of the sites'
+ * policies is asked while these are fetched (look_up()). */
+static const uint8_t turns[LAYER_COUNT] = { LAYER_PROVIDER, LAYER_GROUP, LAYER_CLASS,
+	LAYER_AGREEMENT, LAYER_ACCREDITATION, LAYER_CERTIFICATES, LAYER_GATEWAYS, LAYER_WINDOW,
+	LAYER_INITIATOR_SITE, LAYER_RESPONDER_SITE, LAYER_PERSON, LAYER_WORK_ORDER,
+	LAYER_EXCLUSION };
+
 /* A request that no layer may be asked about. */
 static bool request_valid(const struct policy_request *request)
 {
@@ -301,36 +309,46 @@ static bool request_valid(const struct policy_request *request)
 	       protocol_port_valid(request->protocol, request->port) &&
 	       request->duration_sec >= 0 && request->lease_sec <= LEASE_SEC_MAX &&
 	       memchr(request->person, '\0', sizeof(request->person)) &&
-	       (request->work_order[0] == '\0' || id_valid(request->work_order));
+	       (request->work_order[0] == '\0' || id_valid(request->work_order)) &&
+	       !(request->traffic &&
+	               (request->person[0] || request->work_order[0] || request->emergency));
 }
 
-/* Finds the names in the three policies. They may be anywhere in memory, and nearly all the time of
- * a decision would go into waiting for it: so the steps of all look-ups go side by side, each
- * asking for what its next step reads. */
+/* Begins to look for the names in the three policies. They may be anywhere in memory, and most of
+ * the time of a decision goes into waiting for it: so the steps of all look-ups go side by side,
+ * each asking for what its next step reads. The last step for the sites is taken when their layer
+ * is reached: until then their rules are on their way. */
 static void look_up(struct question *question)
 {
 	const struct provider_policy *provider = question->facts->provider;
 
-	for (int step = 0; step < SITE_POLICY_LOOK_STEPS; step++) {
+	for (int i = 0; provider && i < 2; i++) {
+		provider_policy_want_site(provider, &question->sites[i]);
+	}
+	for (int step = 0; step < SITE_POLICY_LOOK_STEPS - 1; step++) {
 		for (int i = 0; i < 2; i++) {
 			struct side *side = &question->sides[i];
 
 			if (side->policy) {
 				site_policy_look(side->policy, &side->look, step);
 			}
-			if (!provider) {
-				continue;
-			}
-			if (step < 2) {
-				provider_policy_want(provider, &question->sites[i], step);
-			} else if (step == 2) {
-				side->position =
-				        provider_policy_position(provider, &question->sites[i]);
-				provider_policy_want_at(provider, side->position, 0);
-			} else if (step == 3) {
-				provider_policy_want_at(provider, side->position, 1);
-			}
 		}
+	}
+	for (int i = 0; provider && i < 2; i++) {
+		question->sides[i].position =
+		        provider_policy_position(provider, &question->sites[i]);
+	}
+}
+
+void policy_decide_want(
+        const struct policy_request *request, const struct provider_policy *provider)
+{
+	const char *const names[] = { request->from.site, request->to.site };
+
+	for (size_t i = 0; provider && i < ARRAY_COUNT(names); i++) {
+		struct name_key key = name_key(names[i]);
+
+		provider_policy_want(provider, &key);
 	}
 }
 
@@ -347,9 +365,9 @@ static void prepare_side(struct question *question, enum grant_side at)
 	side->position = INDEX_NONE;
 	question->sites[at] = name_key(side->own->site);
 	question->hosts[at] = name_key(side->own->host);
-	side->look.own_key = &question->hosts[at];
-	side->look.peer_site_key = &question->sites[initiator];
-	side->look.peer_key = &question->hosts[initiator];
+	side->look.own = &question->hosts[at];
+	side->look.peer_site = &question->sites[initiator];
+	side->look.peer = &question->hosts[initiator];
 	side->look.outbound = initiator;
 }
 
@@ -387,9 +405,11 @@ struct decision policy_decide(
 	struct question question = {
 		.request = request, .facts = facts, .decision = &decision, .now = now
 	};
-	bool valid = request_valid(request);
-	bool all = true, any = false;
+	bool all = true, any = false, valid;
 
+	site_policy_want(facts->initiator_policy);
+	site_policy_want(facts->responder_policy);
+	valid = request_valid(request);
 	if (valid) {
 		prepare(&question);
 	}
@@ -400,20 +420,25 @@ struct decision policy_decide(
 		tighten(&decision, GRANT_SEC_MAX, request->lease_sec);
 	}
 	for (int i = 0; i < LAYER_COUNT; i++) {
-		struct policy_layer_result *result = &decision.layers[i];
+		struct policy_layer_result *result = &decision.layers[turns[i]];
 
-		if (facts->foreign & LAYER_BIT(i)) {
+		if (is_foreign(&question, turns[i])) {
 			result->reason = REASON_FOREIGN;
 			continue;
 		}
 		result->consulted = true;
 		if (valid) {
-			layers[i](&question, result);
+			layers[turns[i]](&question, result);
 		} else {
 			deny(result, REASON_REQUEST_MALFORMED, NULL);
 		}
-		any = true;
-		all = all && result->verdict == VERDICT_PERMIT;
+	}
+	/* Who had no turn has said nothing, and denies. */
+	for (int i = 0; i < LAYER_COUNT; i++) {
+		bool asked = !(facts->foreign & LAYER_BIT(i));
+
+		any = any || asked;
+		all = all && (!asked || decision.layers[i].verdict == VERDICT_PERMIT);
 	}
 	decision.verdict = any && all && !question.conditional ? VERDICT_PERMIT : VERDICT_DENY;
 	return decision;

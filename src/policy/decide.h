@@ -51,6 +51,7 @@ struct policy_request {
 	char person[PERSON_BYTES_MAX + 1]; /* who asks; "": nobody, the gateway itself */
 	char work_order[ID_BYTES_MAX + 1]; /* or "" */
 	bool emergency;
+	bool traffic; /* a first packet asks: nobody, and for no work */
 };
 
 /* A yes that somebody had to find out. */
@@ -250,6 +251,7 @@ enum policy_reason {
 	REASON_SITE_RULE_HOURS,     /* outside the rule's hours */
 	REASON_SITE_RULE_HOURS_END, /* what is asked for goes beyond their end */
 	REASON_SITE_RULE_POSTURE,
+	REASON_SITE_RULE_TRAFFIC, /* opens on request only */
 	REASON_SITE_DURATION,
 	REASON_SITE_LEASE,
 
@@ -367,6 +369,12 @@ struct decision {
  * window counts from CLOCK_SKEW_SEC_MAX before its start, never after its end. */
 struct decision policy_decide(
         const struct policy_request *request, const struct policy_facts *facts, int64_t now);
+
+/* Asks for the memory that policy_decide() reads first, and changes nothing: a decision mostly
+ * waits for memory, so whoever looks for facts meanwhile calls this before, and site_policy_want()
+ * as soon as a site's policy is known. `provider` may be NULL. */
+void policy_decide_want(
+        const struct policy_request *request, const struct provider_policy *provider);
 
 /* The first layer that denies, or LAYER_COUNT. */
 enum policy_layer decision_denied_by(const struct decision *decision);

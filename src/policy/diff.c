@@ -198,6 +198,7 @@ static void compare_conditions(struct pair *pair, const char *rule,
 		[APPROVAL_REQUIRED] = "required" };
 	static const char *const factors[] = { "none", "one", "two" };
 	static const char *const postures[] = { "any", "current" };
+	static const char *const opens[] = { "first traffic or request", "request" };
 	static const char *const outages[] = { "survived", "not survived" };
 
 	compare_number(pair, rule, "duration", or_most(old->duration_sec, GRANT_SEC_MAX),
@@ -220,6 +221,7 @@ static void compare_conditions(struct pair *pair, const char *rule,
 	compare_words(pair, rule, "factors", factors, (unsigned[]){ old->factor, new->factor });
 	compare_words(pair, rule, "posture", postures,
 	        (unsigned[]){ old->posture_current, new->posture_current });
+	compare_words(pair, rule, "opens on", opens, (unsigned[]){ !old->traffic, !new->traffic });
 }
 
 static void compare_rules(struct pair *pair, const char *rule, const struct site_policy_rule *old,
@@ -493,7 +495,7 @@ static void compare_sites(const struct provider_policy *left, const struct provi
 	for (uint32_t i = 0; i < left->site_count; i++) {
 		const char *name = name_index_text(&left->site_names, i);
 
-		if (!provider_policy_site_known(right, name)) {
+		if (provider_policy_site_find(right, name) == INDEX_NONE) {
 			add_line(out, found, sense, "site %s is %s", name,
 			        sense == MORE ? "new" : "gone");
 		}

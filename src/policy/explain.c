@@ -162,6 +162,10 @@ static const struct {
 	[REASON_SITE_RULE_POSTURE] = { "site.rule-posture",
 	        { "Rule {detail} of {site} wants the other gateway to be up to date.",
 	                "{site}の規則{detail}は相手のVPN機器が最新であることを求めています。" } },
+	[REASON_SITE_RULE_TRAFFIC] = { "site.rule-traffic",
+	        { "Rule {detail} of {site} opens on request only, not on traffic.",
+	                "{site}の規則{detail}"
+	                "は申請によってのみ開き、通信の発生では開きません。" } },
 	[REASON_SITE_DURATION] = { "site.duration",
 	        { "Longer than {site} allows ({detail} at most).",
 	                "{site}の許す時間を超えています(上限 {detail})。" } },

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #define SLOTS_MIN 16
 
@@ -27,90 +28,73 @@ static uint64_t mix(uint64_t value)
 	return value ^ value >> 31;
 }
 
-/* Eight bytes at a time; the last ones with zeros behind. The length is in it, so that zeros that
- * belong to a name (there are none) could not be confused with these. */
-static uint64_t hash_name(const char *name, size_t bytes)
-{
-	uint64_t hash = bytes * 0x9e3779b97f4a7c15ULL, word;
-
-	for (; bytes >= sizeof(word); name += sizeof(word), bytes -= sizeof(word)) {
-		memcpy(&word, name, sizeof(word));
-		hash = (hash ^ word) * 0xff51afd7ed558ccdULL;
-		hash ^= hash >> 32;
-	}
-	word = 0;
-	for (size_t i = 0; i < bytes; i++) {
-		word |= (uint64_t)(unsigned char)name[i] << (8 * i);
-	}
-	return mix(hash ^ word);
-}
-
 /* The slot where a name is, or where it would be. */
-static struct name_slot *name_slot(
-        const struct name_index *index, const char *name, size_t bytes, uint64_t hash)
+static struct name_slot *name_slot(const struct name_index *index, const struct name_key *key)
 {
-	uint32_t mask = index->slot_count - 1, at = (uint32_t)hash & mask;
-	uint32_t tag = (uint32_t)(hash >> 32);
+	uint32_t mask = index->slot_count - 1, at = (uint32_t)key->hash & mask;
 
 	while (index->slots[at].offset != 0 &&
-	        (index->slots[at].tag != tag ||
-	                memcmp(index->pool + index->slots[at].offset, name, bytes + 1) != 0)) {
+	        (index->slots[at].hash != key->hash ||
+	                strcmp(index->pool + index->slots[at].offset, key->name) != 0)) {
 		at = (at + 1) & mask;
 	}
 	return &index->slots[at];
 }
 
-static uint32_t slot_number(const struct name_index *index, const struct name_slot *slot)
-{
-	uint32_t number;
-
-	memcpy(&number, index->pool + slot->offset - sizeof(number), sizeof(number));
-	return number;
-}
-
 static void grow_names(struct name_index *index)
 {
-	index->slot_count = index->slot_count > 0 ? 2 * index->slot_count : SLOTS_MIN;
-	free(index->slots);
-	index->slots = mem_new(index->slot_count, sizeof(*index->slots));
-	for (uint32_t i = 0; i < index->count; i++) {
-		const char *name = name_index_text(index, i);
-		size_t bytes = strlen(name);
-		uint64_t hash = hash_name(name, bytes);
+	struct name_slot *old = index->slots;
+	uint32_t old_count = index->slot_count;
 
-		*name_slot(index, name, bytes, hash) =
-		        (struct name_slot){ (uint32_t)(hash >> 32), index->offsets[i] };
+	index->slot_count = old_count > 0 ? 2 * old_count : SLOTS_MIN;
+	index->slots = mem_new_table(index->slot_count, sizeof(*index->slots));
+	for (uint32_t i = 0; i < old_count; i++) {
+		uint32_t at = (uint32_t)old[i].hash & (index->slot_count - 1);
+
+		while (old[i].offset != 0 && index->slots[at].offset != 0) {
+			at = (at + 1) & (index->slot_count - 1);
+		}
+		if (old[i].offset != 0) {
+			index->slots[at] = old[i];
+		}
 	}
+	free(old);
+}
+
+/* The offset of a new name. */
+static uint32_t add_text(struct name_index *index, const struct name_key *key)
+{
+	size_t bytes = key->bytes + 1, at = index->pool_count > 0 ? index->pool_count : 1;
+
+	if (at + bytes > index->pool_room) {
+		index->pool_room = 2 * (at + bytes);
+		index->pool = mem_resize(index->pool, index->pool_room, 1);
+		index->pool[0] = '\0';
+	}
+	assert_always(at + bytes <= UINT32_MAX);
+	memcpy(index->pool + at, key->name, bytes);
+	index->pool_count = at + bytes;
+	return (uint32_t)at;
 }
 
 uint32_t name_index_add(struct name_index *index, const char *name)
 {
-	size_t bytes = strlen(name);
-	uint64_t hash = hash_name(name, bytes);
+	struct name_key key = name_key(name);
 	struct name_slot *slot;
 
 	if (2 * (index->count + 1) > index->slot_count) {
 		grow_names(index);
 	}
-	slot = name_slot(index, name, bytes, hash);
+	slot = name_slot(index, &key);
 	if (slot->offset != 0) {
-		return slot_number(index, slot);
-	}
-	if (index->pool_count + sizeof(index->count) + bytes + 1 > index->pool_room) {
-		index->pool_room = 2 * (index->pool_count + sizeof(index->count) + bytes + 1);
-		index->pool = mem_resize(index->pool, index->pool_room, 1);
+		return slot->number;
 	}
 	if (index->count == index->room) {
 		index->room = index->room > 0 ? 2 * index->room : SLOTS_MIN;
 		index->offsets = mem_resize(index->offsets, index->room, sizeof(*index->offsets));
 	}
-	memcpy(index->pool + index->pool_count, &index->count, sizeof(index->count));
-	index->pool_count += sizeof(index->count);
-	assert_always(index->pool_count <= UINT32_MAX);
-	*slot = (struct name_slot){ (uint32_t)(hash >> 32), (uint32_t)index->pool_count };
+	*slot = (struct name_slot){ key.hash, add_text(index, &key), index->count };
 	index->offsets[index->count] = slot->offset;
-	memcpy(index->pool + index->pool_count, name, bytes + 1);
-	index->pool_count += bytes + 1;
 	return index->count++;
 }
 
@@ -125,36 +109,45 @@ struct name_key name_key(const char *name)
 {
 	size_t bytes = strlen(name);
 
-	return (struct name_key){ name, (uint32_t)bytes, hash_name(name, bytes) };
+	return (struct name_key){ name, (uint32_t)bytes, text_hash(name, bytes, 0) };
 }
 
 void name_index_want_slot(const struct name_index *index, const struct name_key *key)
 {
-	if (index->count > 0) {
+	if (index->slot_count > 0) {
 		__builtin_prefetch(&index->slots[(uint32_t)key->hash & (index->slot_count - 1)]);
 	}
 }
 
-void name_index_want_text(const struct name_index *index, const struct name_key *key)
+uint32_t name_index_want_text(const struct name_index *index, const struct name_key *key)
 {
-	if (index->count > 0) {
-		const struct name_slot *slot =
-		        &index->slots[(uint32_t)key->hash & (index->slot_count - 1)];
+	const struct name_slot *slot;
+	uint32_t mask = index->slot_count - 1, at = (uint32_t)key->hash & mask;
 
-		__builtin_prefetch(index->pool + slot->offset - sizeof(uint32_t));
-		__builtin_prefetch(index->pool + slot->offset + key->bytes);
+	if (index->slot_count == 0) {
+		return INDEX_NONE;
 	}
+	while (index->slots[at].offset != 0 && index->slots[at].hash != key->hash) {
+		at = (at + 1) & mask;
+	}
+	slot = &index->slots[at];
+	if (slot->offset == 0) {
+		return INDEX_NONE;
+	}
+	__builtin_prefetch(index->pool + slot->offset);
+	__builtin_prefetch(index->pool + slot->offset + key->bytes);
+	return slot->number;
 }
 
 uint32_t name_index_find_key(const struct name_index *index, const struct name_key *key)
 {
 	const struct name_slot *slot;
 
-	if (index->count == 0) {
+	if (index->slot_count == 0) {
 		return INDEX_NONE;
 	}
-	slot = name_slot(index, key->name, key->bytes, key->hash);
-	return slot->offset == 0 ? INDEX_NONE : slot_number(index, slot);
+	slot = name_slot(index, key);
+	return slot->offset == 0 ? INDEX_NONE : slot->number;
 }
 
 void name_index_fit(struct name_index *index)
@@ -230,13 +223,6 @@ uint32_t pair_index_find(const struct pair_index *index, uint64_t key)
 	}
 	slot = pair_slot(index, key);
 	return index->slots[slot].key == 0 ? INDEX_NONE : index->slots[slot].value;
-}
-
-void pair_index_want(const struct pair_index *index, uint64_t key)
-{
-	if (index->count > 0) {
-		__builtin_prefetch(&index->slots[(size_t)mix(key) & (index->slot_count - 1)]);
-	}
 }
 
 void pair_index_clear(struct pair_index *index)

@@ -1,7 +1,8 @@
 /*
  * The compiled form's two tables: names to dense numbers, and exact 64-bit keys to numbers. Flat
- * arrays, open addressing, at most half full; a look-up touches one or two cache lines and
- * allocates nothing: a slot of a name has a part of its hash, so that only the name itself is read.
+ * arrays, open addressing, at most half full; a look-up allocates nothing and touches one cache
+ * line for a name that is not there, two for one that is: a slot has the whole hash of its name, so
+ * that nearly always only the name itself is read, which is compared whole.
  */
 #pragma once
 
@@ -15,13 +16,14 @@
 void *index_grow(void *array, size_t count, size_t *room, size_t object_bytes);
 
 struct name_slot {
-	uint32_t tag;    /* of the hash */
+	uint64_t hash;
 	uint32_t offset; /* of the name in the pool; 0 is free */
+	uint32_t number;
 };
 
 struct name_index {
 	struct name_slot *slots;
-	char *pool; /* the names, each behind its number and with its zero */
+	char *pool; /* the names with their zeros, behind one more zero */
 	uint32_t slot_count;
 	uint32_t count, room;
 	uint32_t *offsets; /* into the pool, by number */
@@ -37,9 +39,10 @@ struct name_key {
 
 struct name_key name_key(const char *name);
 /* A look-up in three steps, for who has others to do meanwhile: each asks for the memory that the
- * next one reads. */
+ * next one reads. The second one says which number it will most likely be, only for asking ahead
+ * for what stands behind it: the name was not compared. */
 void name_index_want_slot(const struct name_index *index, const struct name_key *key);
-void name_index_want_text(const struct name_index *index, const struct name_key *key);
+uint32_t name_index_want_text(const struct name_index *index, const struct name_key *key);
 uint32_t name_index_find_key(const struct name_index *index, const struct name_key *key);
 
 /* The number of a name, which is added when it is new. Numbers count from 0. */
@@ -66,5 +69,4 @@ struct pair_index {
  * call. The key is below 2^64 - 1. */
 uint32_t *pair_index_add(struct pair_index *index, uint64_t key);
 uint32_t pair_index_find(const struct pair_index *index, uint64_t key);
-void pair_index_want(const struct pair_index *index, uint64_t key);
 void pair_index_clear(struct pair_index *index);

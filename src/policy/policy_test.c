@@ -81,8 +81,11 @@ static void assume(const struct site_policy *policy, const struct site_policy_te
 	*request = (struct policy_request){ .class = test->class,
 		.protocol = test->protocol,
 		.port = test->port,
-		.person = "test",
-		.emergency = test->emergency };
+		.emergency = test->emergency,
+		.traffic = test->traffic };
+	if (!test->traffic) {
+		set_name(request->person, "test");
+	}
 	set_name(request->from.site, name_index_text(&policy->names, test->sites[0]));
 	set_name(request->from.host, name_index_text(&policy->names, test->hosts[0]));
 	set_name(request->to.site, name_index_text(&policy->names, test->sites[1]));

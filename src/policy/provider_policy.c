@@ -66,11 +66,6 @@ int provider_policy_site_get(
 	return 0;
 }
 
-bool provider_policy_site_known(const struct provider_policy *policy, const char *site)
-{
-	return provider_policy_site_find(policy, site) != INDEX_NONE;
-}
-
 bool provider_policy_contains_at(
         const struct provider_policy *policy, uint32_t site, const struct address *address)
 {
@@ -80,7 +75,10 @@ bool provider_policy_contains_at(
 		return false;
 	}
 	at = &policy->sites[site];
-	for (uint32_t i = 0; i < at->prefix_count; i++) {
+	if (prefix_contains(at->prefix, *address)) {
+		return true;
+	}
+	for (uint32_t i = 1; i < at->prefix_count; i++) {
 		if (prefix_contains(policy->prefixes[at->prefixes + i].prefix, *address)) {
 			return true;
 		}
@@ -95,32 +93,23 @@ bool provider_policy_site_contains(
 	        policy, provider_policy_site_find(policy, site), &address);
 }
 
-void provider_policy_want(
-        const struct provider_policy *policy, const struct name_key *site, int step)
+void provider_policy_want(const struct provider_policy *policy, const struct name_key *site)
 {
-	if (step == 0) {
-		name_index_want_slot(&policy->site_names, site);
-	} else {
-		name_index_want_text(&policy->site_names, site);
+	name_index_want_slot(&policy->site_names, site);
+}
+
+void provider_policy_want_site(const struct provider_policy *policy, const struct name_key *site)
+{
+	uint32_t position = name_index_want_text(&policy->site_names, site);
+
+	if (position != INDEX_NONE) {
+		__builtin_prefetch(&policy->sites[position]);
 	}
 }
 
 uint32_t provider_policy_position(const struct provider_policy *policy, const struct name_key *site)
 {
 	return name_index_find_key(&policy->site_names, site);
-}
-
-void provider_policy_want_at(const struct provider_policy *policy, uint32_t site, int step)
-{
-	if (site == INDEX_NONE) {
-		return;
-	}
-	if (step == 0) {
-		__builtin_prefetch(&policy->sites[site]);
-	} else {
-		__builtin_prefetch(&policy->site_groups[policy->sites[site].groups]);
-		__builtin_prefetch(&policy->prefixes[policy->sites[site].prefixes]);
-	}
 }
 
 int provider_policy_class_get(const struct provider_policy *policy, enum service_class class,
@@ -180,10 +169,17 @@ bool policy_classes_exclude(
 	       (policy && (policy->classes[class].excludes & 1U << other));
 }
 
+static const uint32_t *groups_of(
+        const struct provider_policy *policy, const struct provider_policy_site *site)
+{
+	return site->group_count <= SITE_GROUPS_NEAR ? site->near_groups
+	                                             : policy->site_groups + site->groups;
+}
+
 static bool has_group(const struct provider_policy *policy, const struct provider_policy_site *site,
         uint32_t group)
 {
-	const uint32_t *groups = policy->site_groups + site->groups;
+	const uint32_t *groups = groups_of(policy, site);
 	uint32_t low = 0, high = site->group_count;
 
 	while (low < high) {
@@ -221,7 +217,7 @@ enum policy_group_match provider_policy_group_at(const struct provider_policy *p
 		more = swap;
 	}
 	for (uint32_t i = 0; i < policy->sites[fewer].group_count; i++) {
-		uint32_t at = policy->site_groups[policy->sites[fewer].groups + i];
+		uint32_t at = groups_of(policy, &policy->sites[fewer])[i];
 		const struct provider_policy_group *group = &policy->groups[at];
 
 		if (!has_group(policy, &policy->sites[more], at)) {

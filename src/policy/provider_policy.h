@@ -65,7 +65,6 @@ void provider_policy_site_at(
 /* Outcome 1: not in this policy. */
 int provider_policy_site_get(const struct provider_policy *policy, const char *site,
         struct policy_site *ret_site) must_use;
-bool provider_policy_site_known(const struct provider_policy *policy, const char *site);
 /* False also for a site that is not in this policy. */
 bool provider_policy_site_contains(
         const struct provider_policy *policy, const char *site, struct address address);
@@ -95,12 +94,12 @@ enum policy_group_match {
 };
 
 /* The same look-ups for sites that were found before, for policy_decide(): positions, INDEX_NONE
- * for a site that is not there. The steps ask for the memory that the next one reads. */
-void provider_policy_want(
-        const struct provider_policy *policy, const struct name_key *site, int step);
+ * for a site that is not there. The first two ask for the memory that the next one reads, and
+ * change nothing. */
+void provider_policy_want(const struct provider_policy *policy, const struct name_key *site);
+void provider_policy_want_site(const struct provider_policy *policy, const struct name_key *site);
 uint32_t provider_policy_position(
         const struct provider_policy *policy, const struct name_key *site);
-void provider_policy_want_at(const struct provider_policy *policy, uint32_t site, int step);
 bool provider_policy_contains_at(
         const struct provider_policy *policy, uint32_t site, const struct address *address);
 enum policy_group_match provider_policy_group_at(const struct provider_policy *policy,

@@ -364,6 +364,9 @@ static void list_site_groups(struct provider_policy *policy)
 			struct provider_policy_site *site =
 			        &policy->sites[policy->members[group->members + k]];
 
+			if (site->group_count < SITE_GROUPS_NEAR) {
+				site->near_groups[site->group_count] = i;
+			}
 			policy->site_groups[site->groups + site->group_count++] = i;
 		}
 	}
@@ -372,9 +375,16 @@ static void list_site_groups(struct provider_policy *policy)
 /* Gives back the room that was kept for more: it will not grow again. */
 static void fit(struct provider_policy *policy)
 {
+	struct provider_policy_site *sites = mem_new_table(policy->site_count, sizeof(*sites));
+
 	name_index_fit(&policy->site_names);
 	name_index_fit(&policy->group_names);
-	policy->sites = mem_resize(policy->sites, policy->site_count + 1, sizeof(*policy->sites));
+	for (size_t i = 0; i < policy->site_count; i++) {
+		sites[i] = policy->sites[i];
+		sites[i].prefix = policy->prefixes[sites[i].prefixes].prefix;
+	}
+	free(policy->sites);
+	policy->sites = sites;
 	policy->prefixes =
 	        mem_resize(policy->prefixes, policy->prefix_count + 1, sizeof(*policy->prefixes));
 	policy->groups =

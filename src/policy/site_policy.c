@@ -34,7 +34,7 @@ void site_policy_host_at(
 
 	assert_always(index < policy->host_count);
 	*ret_host = (struct policy_host){
-		.name = name_index_text(&policy->names, host->name),
+		.name = policy->pool + host->label,
 		.address = host->address,
 		.service = host->service,
 		.zone = (enum policy_zone)host->zone,
@@ -45,9 +45,9 @@ void site_policy_host_at(
 /* Position of a host, or INDEX_NONE. */
 static uint32_t find_host(const struct site_policy *policy, const char *name)
 {
-	uint32_t number = name_index_find(&policy->names, name);
+	struct name_key key = name_key(name);
 
-	return number == INDEX_NONE ? INDEX_NONE : pair_index_find(&policy->host_by_name, number);
+	return site_policy_position(policy, &key);
 }
 
 int site_policy_host_get(
@@ -80,26 +80,24 @@ void site_policy_approver_at(
 bool site_policy_rule_has_host(
         const struct site_policy *policy, const struct site_policy_rule *rule, uint32_t position)
 {
-	const struct site_policy_set *set;
+	size_t row = set_row_bytes(policy->host_count);
 
 	if (rule->set == INDEX_NONE) {
 		return rule->own_host == EVERY_HOST ||
 		       rule->own_host == policy->hosts[position].name;
 	}
-	set = &policy->sets[rule->set];
-	for (uint32_t i = 0; i < set->member_count; i++) {
-		if (policy->members[set->members + i] == position) {
-			return true;
-		}
-	}
-	return false;
+	return policy->set_hosts[rule->set * row + position / 8] & 1U << position % 8;
 }
 
 static bool rule_has_port(
         const struct site_policy *policy, const struct site_policy_rule *rule, uint16_t port)
 {
-	return rule->protocol == PROTOCOL_ICMP ||
-	       port_set_contains(policy->ranges + rule->ports, rule->port_count, port);
+	if (rule->protocol == PROTOCOL_ICMP) {
+		return true;
+	}
+	return rule->port_count <= PORT_RANGES_NEAR
+	               ? port_set_contains(rule->near_ranges, rule->port_count, port)
+	               : port_set_contains(policy->ranges + rule->ports, rule->port_count, port);
 }
 
 /* Whether a live connection is one that this rule has, whatever the time. */
@@ -207,6 +205,9 @@ static enum site_policy_match match_conditions(const struct site_policy *policy,
 	if (rule->posture_current && !question->posture_current) {
 		return SITE_POLICY_POSTURE;
 	}
+	if (question->traffic && !rule->traffic) {
+		return SITE_POLICY_TRAFFIC;
+	}
 	if (question->factor < rule_factor(rule, question)) {
 		return SITE_POLICY_FACTOR;
 	}
@@ -264,17 +265,21 @@ static bool rule_is_better(const struct search *search, enum site_policy_match m
 	return rule < search->rule;
 }
 
-static void search_chain(const struct site_policy *policy, uint32_t at,
-        const struct site_policy_question *question, struct search *search)
+static void search_chain(const struct site_policy *policy, const struct site_policy_look *look,
+        uint16_t at, const struct site_policy_question *question, struct search *search)
 {
-	while (at != INDEX_NONE) {
-		const struct site_policy_rule *rule = &policy->rules[policy->links[at].rule];
-		enum site_policy_match match = match_rule(policy, rule, question);
+	while (at != RULE_NONE) {
+		const struct site_policy_rule *rule = &policy->rules[at];
 
-		if (rule_is_better(search, match, rule)) {
-			*search = (struct search){ match, rule };
+		/* In the chain of every own host there are the rules for sets, too. */
+		if (site_policy_rule_has_host(policy, rule, look->position)) {
+			enum site_policy_match match = match_rule(policy, rule, question);
+
+			if (rule_is_better(search, match, rule)) {
+				*search = (struct search){ match, rule };
+			}
 		}
-		at = policy->links[at].next;
+		at = rule->next;
 	}
 }
 
@@ -283,8 +288,7 @@ static void fill_answer(const struct site_policy *policy, const struct search *s
 {
 	const struct site_policy_rule *rule = search->rule;
 
-	*ret_answer =
-	        (struct site_policy_answer){ .rule = name_index_text(&policy->names, rule->name) };
+	*ret_answer = (struct site_policy_answer){ .rule = policy->pool + rule->label };
 	if (search->match == SITE_POLICY_REFUSED) {
 		return;
 	}
@@ -301,92 +305,8 @@ static void fill_answer(const struct site_policy *policy, const struct search *s
 	ret_answer->outage = rule->outage;
 	ret_answer->has_hours = rule->hours != INDEX_NONE;
 	if (ret_answer->has_hours) {
-		hours_within(&policy->hours, rule->hours, question->begin, &ret_answer->hours_end);
-	}
-}
-
-/* --- looking ------------------------------------------------------------- */
-
-/* The keys of the four chains that a question may be in: "every host" is a number of its own. */
-static uint64_t look_key(const struct site_policy_look *look, int chain)
-{
-	return site_policy_key(look->outbound, chain & 1 ? EVERY_HOST : look->own, look->peer_site,
-	        chain & 2 ? EVERY_HOST : look->peer);
-}
-
-static bool look_has(
-        const struct site_policy *policy, const struct site_policy_look *look, int chain)
-{
-	/* "Every host" means every host that the policy names itself. */
-	return policy->chain_kinds & 1U << chain && look->position != INDEX_NONE &&
-	       look->peer_site != INDEX_NONE && (chain & 2 || look->peer != INDEX_NONE);
-}
-
-/* The numbers are known: the own host and the chains. */
-static void want_chains(const struct site_policy *policy, struct site_policy_look *look)
-{
-	look->own = name_index_find_key(&policy->names, look->own_key);
-	look->peer_site = name_index_find_key(&policy->names, look->peer_site_key);
-	look->peer = name_index_find_key(&policy->names, look->peer_key);
-	if (look->own != INDEX_NONE) {
-		pair_index_want(&policy->host_by_name, look->own);
-	}
-	for (int i = 0; i < 4; i++) {
-		if (policy->chain_kinds & 1U << i) {
-			pair_index_want(&policy->chains, look_key(look, i));
-		}
-	}
-}
-
-static void find_chains(const struct site_policy *policy, struct site_policy_look *look)
-{
-	look->position = look->own == INDEX_NONE
-	                         ? INDEX_NONE
-	                         : pair_index_find(&policy->host_by_name, look->own);
-	if (look->position != INDEX_NONE) {
-		__builtin_prefetch(&policy->hosts[look->position]);
-	}
-	for (int i = 0; i < 4; i++) {
-		look->links[i] = look_has(policy, look, i)
-		                         ? pair_index_find(&policy->chains, look_key(look, i))
-		                         : INDEX_NONE;
-		if (look->links[i] != INDEX_NONE) {
-			__builtin_prefetch(&policy->links[look->links[i]]);
-		}
-	}
-}
-
-void site_policy_look(const struct site_policy *policy, struct site_policy_look *look, int step)
-{
-	const struct name_key *keys[] = { look->own_key, look->peer_site_key, look->peer_key };
-
-	switch (step) {
-	case 0:
-		for (size_t i = 0; i < HOT_BYTES; i += CACHE_LINE_BYTES) {
-			__builtin_prefetch((const char *)policy + i);
-		}
-		break;
-	case 1:
-	case 2:
-		for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
-			(step == 1 ? name_index_want_slot : name_index_want_text)(
-			        &policy->names, keys[i]);
-		}
-		break;
-	case 3:
-		want_chains(policy, look);
-		break;
-	case 4:
-		find_chains(policy, look);
-		break;
-	default:
-		for (int i = 0; i < 4; i++) {
-			if (look->links[i] != INDEX_NONE) {
-				__builtin_prefetch(
-				        &policy->rules[policy->links[look->links[i]].rule]);
-			}
-		}
-		break;
+		ret_answer->within_hours = hours_within(
+		        &policy->hours, rule->hours, question->begin, &ret_answer->hours_end);
 	}
 }
 
@@ -406,8 +326,8 @@ static enum site_policy_match find_by(const struct site_policy *policy,
 {
 	struct search search = { SITE_POLICY_NO_PAIR, NULL };
 
-	for (int i = 0; i < 4; i++) {
-		search_chain(policy, look->links[i], question, &search);
+	for (int i = 0; i < CHAIN_KINDS; i++) {
+		search_chain(policy, look, look->rules[i], question, &search);
 	}
 	if (search.rule) {
 		fill_answer(policy, &search, question, ret_answer);
@@ -425,19 +345,64 @@ enum site_policy_match site_policy_find(const struct site_policy *policy,
 	struct site_policy_look look = { .outbound = outbound };
 
 	*ret_answer = (struct site_policy_answer){ 0 };
-	if (strcmp(own->site, policy->site) != 0 || strcmp(peer->site, policy->site) == 0) {
-		return SITE_POLICY_NO_PAIR;
-	}
 	if (question->look) {
 		return find_by(policy, question, question->look, ret_answer);
+	}
+	if (strcmp(own->site, policy->site) != 0 || strcmp(peer->site, policy->site) == 0) {
+		return SITE_POLICY_NO_PAIR;
 	}
 	own_key = name_key(own->host);
 	peer_site_key = name_key(peer->site);
 	peer_key = name_key(peer->host);
-	look.own_key = &own_key;
-	look.peer_site_key = &peer_site_key;
-	look.peer_key = &peer_key;
-	want_chains(policy, &look);
-	find_chains(policy, &look);
+	look.own = &own_key;
+	look.peer_site = &peer_site_key;
+	look.peer = &peer_key;
+	for (int step = 0; step < SITE_POLICY_LOOK_STEPS; step++) {
+		site_policy_look(policy, &look, step);
+	}
 	return find_by(policy, question, &look, ret_answer);
+}
+
+/* --- first traffic ------------------------------------------------------- */
+
+int site_policy_traffic_next(const struct site_policy *policy, const char *host,
+        enum protocol protocol, uint16_t port, size_t *at, struct site_policy_traffic *ret_traffic)
+{
+	uint32_t position = find_host(policy, host);
+
+	if (position == INDEX_NONE || !protocol_port_valid(protocol, port)) {
+		return 1;
+	}
+	while (*at < policy->rule_count) {
+		const struct site_policy_rule *rule = &policy->rules[(*at)++];
+
+		if (rule->traffic && rule->outbound && rule->protocol == protocol &&
+		        rule_has_port(policy, rule, port) &&
+		        site_policy_rule_has_host(policy, rule, position)) {
+			*ret_traffic = (struct site_policy_traffic){
+				.peer_site = name_index_text(&policy->names, rule->peer_site),
+				.peer_host =
+				        rule->peer_host == EVERY_HOST
+				                ? NULL
+				                : name_index_text(&policy->names, rule->peer_host),
+				.class = (enum service_class)rule->class,
+			};
+			return 0;
+		}
+	}
+	return 1;
+}
+
+bool site_policy_traffic_from(const struct site_policy *policy, size_t index)
+{
+	assert_always(index < policy->host_count);
+	for (size_t i = 0; i < policy->rule_count; i++) {
+		const struct site_policy_rule *rule = &policy->rules[i];
+
+		if (rule->traffic && rule->outbound &&
+		        site_policy_rule_has_host(policy, rule, (uint32_t)index)) {
+			return true;
+		}
+	}
+	return false;
 }

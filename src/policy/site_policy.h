@@ -13,17 +13,19 @@
  *     approver NAME key BASE64
  *     allow NAME from REF to REF class CLASS protocol P [port PORTS] [duration D] [lease D]
  *       [approval standing|required|emergency] [review D] [hours NAME] [idle D] [concurrency N]
- *       [outage never|survive] [factor one|two] [posture any|current]
+ *       [outage never|survive] [factor one|two] [posture any|current] [open request|traffic]
  *     refuse NAME from REF to REF [class CLASS]
  *     test permit|deny from REF to REF class CLASS protocol P [port N] [at DATETHH:MM]
- *       [approved] [emergency] [factor one|two] [posture current|unknown] [beside CLASS]
+ *       [approved] [emergency] [factor one|two] [posture current|unknown] [beside CLASS] [traffic]
  *
  * REF is SITE/HOST, or HOST or SET of the own site; a star in place of HOST is every host of the
  * site. Exactly one side of a rule is the own site. A refuse counts before every allow; of several
  * rules that allow a connection the one with the longest duration counts, of equals the first; all
  * its words count with it.
  *
- * Compiled like the provider's: look-up by (own host, other site, other host) in a hash table.
+ * Compiled like the provider's: look-up by (own host, other site, other host) in a hash table. What
+ * a decision costs does not depend on how many rules there are, only on how many of them are for
+ * the pair that is asked about.
  */
 #pragma once
 
@@ -114,19 +116,28 @@ struct policy_live {
 	uint16_t port;
 };
 
+/* Four kinds of chains of rules: for one or every own host, and one or every host of the peer. */
+#define CHAIN_KINDS 4
+
 /* What of a policy a question is about, found before it is asked: see site_policy_look(). */
 struct site_policy_look {
-	const struct name_key *own_key, *peer_site_key, *peer_key; /* borrowed */
+	const struct name_key *own, *peer_site, *peer; /* borrowed; own and peer are hosts */
 	bool outbound;
-	uint32_t own, peer_site, peer; /* numbers of names, or INDEX_NONE */
-	uint32_t position;             /* of the own host, or INDEX_NONE */
-	uint32_t links[4];             /* where the chains of rules begin, or INDEX_NONE */
+	unsigned kinds;              /* set of 1 << kind that the policy has at all */
+	uint32_t position;           /* of the own host, or INDEX_NONE */
+	uint16_t rules[CHAIN_KINDS]; /* where the chains of rules begin */
+	uint64_t hashes[CHAIN_KINDS];
 };
 
-/* Looks for hosts and rules in SITE_POLICY_LOOK_STEPS steps. Memory is far away: a step asks for
- * what the next one reads, so who has two policies to look at takes the steps in turns. `step`
- * counts from 0; the keys are set by the caller, with `outbound` for a question from this site. */
-#define SITE_POLICY_LOOK_STEPS 6
+/* Asks for the memory that the first step below reads; `policy` may be NULL. Changes nothing. To be
+ * called as early as the policy is known, for memory is far away. */
+void site_policy_want(const struct site_policy *policy);
+
+/* Looks for the own host and the rules in SITE_POLICY_LOOK_STEPS steps, each of which asks for the
+ * memory that the next one reads: so who has two policies to look at takes the steps in turns.
+ * `step` counts from 0; the keys are set by the caller, with `outbound` for a question from this
+ * site. */
+#define SITE_POLICY_LOOK_STEPS 3
 void site_policy_look(const struct site_policy *policy, struct site_policy_look *look, int step);
 
 /* The own host of a look. Outcome 1: not in this policy. */
@@ -148,6 +159,7 @@ struct site_policy_question {
 	enum policy_factor factor_least; /* what the class wants whatever the rule says */
 	bool approved;                   /* this site's approvers did, or it is another's to know */
 	bool emergency;         /* one is asked for and may be, or it is another's to know */
+	bool traffic;           /* nobody asks: a host's first packet does */
 	bool approval_required; /* the class wants it of this site whatever the rule says */
 	const struct policy_live *live; /* beside this one; NULL: concurrency is not asked about */
 	size_t live_count;
@@ -162,6 +174,7 @@ enum site_policy_match {
 	SITE_POLICY_OTHER_HOURS,    /* it does not begin within the rule's hours */
 	SITE_POLICY_HOURS_END,      /* the duration asked for goes beyond them */
 	SITE_POLICY_POSTURE,
+	SITE_POLICY_TRAFFIC, /* only on request, and traffic asks */
 	SITE_POLICY_FACTOR,
 	SITE_POLICY_CONCURRENCY,
 	SITE_POLICY_APPROVAL,
@@ -180,7 +193,7 @@ struct site_policy_answer {
 	enum policy_factor factor;                  /* with factor_least counted in */
 	uint32_t review_sec, idle_sec, concurrency; /* 0: no limit; review_sec: EMERGENCY only */
 	bool outage;
-	bool has_hours;
+	bool has_hours, within_hours; /* the rule has some; `begin` is in a span of them */
 	int64_t hours_end; /* when the span that `begin` is in ends; else the next one's begin, or 0
 	                    */
 };
@@ -188,6 +201,21 @@ struct site_policy_answer {
 /* What the rules say, nothing else: hosts and addresses are policy_decide()'s to check. */
 enum site_policy_match site_policy_find(const struct site_policy *policy,
         const struct site_policy_question *question, struct site_policy_answer *ret_answer);
+
+/* What a rule says that a first packet of an own host may open. */
+struct site_policy_traffic {
+	const char *peer_site, *peer_host; /* borrowed; peer_host NULL: every host of that site */
+	enum service_class class;
+};
+
+/* The next of those for this own host, protocol and port, in the order of the text; `*at` begins
+ * with 0. Nothing else is looked at: what may be is policy_decide()'s to say. Outcome 1: there is
+ * none any more. */
+int site_policy_traffic_next(const struct site_policy *policy, const char *host,
+        enum protocol protocol, uint16_t port, size_t *at,
+        struct site_policy_traffic *ret_traffic) must_use;
+/* Whether any rule opens on traffic from this own host (index as of site_policy_host_at()). */
+bool site_policy_traffic_from(const struct site_policy *policy, size_t index);
 
 /* Offset of the site's time zone from UTC. */
 int32_t site_policy_zone_sec(const struct site_policy *policy);

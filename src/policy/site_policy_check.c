@@ -124,12 +124,16 @@ static int check_any_to_any(
 static bool own_side_covers(const struct site_policy *policy, const struct site_policy_rule *refuse,
         const struct site_policy_rule *rule)
 {
+	struct name_key host;
+
 	if (own_side_is_all(policy, refuse) || refuse->own_host == rule->own_host) {
 		return true;
 	}
-	return rule->set == INDEX_NONE && rule->own_host != EVERY_HOST &&
-	       site_policy_rule_has_host(
-	               policy, refuse, pair_index_find(&policy->host_by_name, rule->own_host));
+	if (rule->set != INDEX_NONE || rule->own_host == EVERY_HOST) {
+		return false;
+	}
+	host = name_key(name_index_text(&policy->names, rule->own_host));
+	return site_policy_rule_has_host(policy, refuse, site_policy_position(policy, &host));
 }
 
 /* Whether one refuse takes away all that a rule allows. */

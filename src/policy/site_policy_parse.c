@@ -361,31 +361,29 @@ static struct site_policy *pack(const struct site_policy *policy)
 {
 	struct site_policy copy = *policy, *packed;
 	const struct part parts[] = {
-		{ &copy.names.slots, copy.names.slot_count * sizeof(*copy.names.slots) },
-		{ &copy.chains.slots, copy.chains.slot_count * sizeof(*copy.chains.slots) },
-		{ &copy.host_by_name.slots,
-		        copy.host_by_name.slot_count * sizeof(*copy.host_by_name.slots) },
-		{ &copy.hosts, copy.host_count * sizeof(*copy.hosts) },
-		{ &copy.links, copy.link_count * sizeof(*copy.links) },
+		{ &copy.slots, (copy.slot_mask + 1) * sizeof(*copy.slots) },
 		{ &copy.rules, copy.rule_count * sizeof(*copy.rules) },
-		{ &copy.ranges, copy.range_count * sizeof(*copy.ranges) },
-		{ &copy.names.offsets, copy.names.count * sizeof(*copy.names.offsets) },
+		{ &copy.hosts, copy.host_count * sizeof(*copy.hosts) },
 		{ &copy.names.pool, copy.names.pool_count },
+		{ &copy.names.offsets, copy.names.count * sizeof(*copy.names.offsets) },
+		{ &copy.ranges, copy.range_count * sizeof(*copy.ranges) },
 		{ &copy.hours.spans, copy.hours.span_count * sizeof(*copy.hours.spans) },
 		{ &copy.hours.holidays, copy.hours.holiday_count * sizeof(*copy.hours.holidays) },
+		{ &copy.set_hosts, copy.set_count * set_row_bytes(copy.host_count) },
 		{ &copy.members, copy.member_count * sizeof(*copy.members) },
 		{ &copy.sets, copy.set_count * sizeof(*copy.sets) },
 		{ &copy.approvers, copy.approver_count * sizeof(*copy.approvers) },
 		{ &copy.tests, copy.test_count * sizeof(*copy.tests) },
 	};
-	size_t bytes = (sizeof(copy) + 15) & ~(size_t)15;
+	/* Slots and rules are whole lines. */
+	size_t bytes = SITE_POLICY_BYTES;
 	char *at;
 
 	for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
 		bytes += (parts[i].bytes + 15) & ~(size_t)15;
 	}
-	packed = mem_new(bytes, 1);
-	at = (char *)packed + ((sizeof(copy) + 15) & ~(size_t)15);
+	packed = mem_new_table(bytes, 1);
+	at = (char *)packed + SITE_POLICY_BYTES;
 	for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
 		void *array;
 
@@ -397,7 +395,10 @@ static struct site_policy *pack(const struct site_policy *policy)
 		memcpy(parts[i].address, &array, sizeof(array));
 		at += (parts[i].bytes + 15) & ~(size_t)15;
 	}
-	copy.set_by_name = copy.rule_by_name = (struct pair_index){ 0 };
+	copy.host_by_name = copy.set_by_name = copy.rule_by_name = (struct pair_index){ 0 };
+	copy.pool = copy.names.pool;
+	copy.names.slots = NULL;
+	copy.names.slot_count = 0;
 	copy.packed = true;
 	*packed = copy;
 	return packed;
@@ -426,6 +427,7 @@ int site_policy_parse(
 		return r;
 	}
 	hours_arrange(&policy->hours);
+	site_policy_table_make(policy);
 	*ret_policy = pack(policy);
 	return 0;
 }
@@ -437,14 +439,14 @@ struct site_policy *site_policy_free(struct site_policy *policy)
 		pair_index_clear(&policy->host_by_name);
 		pair_index_clear(&policy->set_by_name);
 		pair_index_clear(&policy->rule_by_name);
-		pair_index_clear(&policy->chains);
 		free(policy->hours.spans);
 		free(policy->hours.holidays);
 		free(policy->hosts);
 		free(policy->sets);
 		free(policy->approvers);
 		free(policy->rules);
-		free(policy->links);
+		free(policy->slots);
+		free(policy->set_hosts);
 		free(policy->ranges);
 		free(policy->members);
 		free(policy->tests);

@@ -7,6 +7,9 @@
 /* A printed line goes on in the next one from here on. */
 #define PRINT_COLUMNS 90
 
+/* In place of the number of its name. */
+#define OWN_SITE INDEX_NONE
+
 static const char *name_of(const struct site_policy *policy, uint32_t number)
 {
 	return name_index_text(&policy->names, number);
@@ -78,10 +81,8 @@ static void print_hosts(const struct site_policy *policy, struct buf *out)
 static void print_reference(
         const struct site_policy *policy, uint32_t site, uint32_t host, struct buf *out)
 {
-	const char *name = name_of(policy, site);
-
-	if (strcmp(name, policy->site) != 0) {
-		buf_add_format(out, "%s/", name);
+	if (site != OWN_SITE && strcmp(name_of(policy, site), policy->site) != 0) {
+		buf_add_format(out, "%s/", name_of(policy, site));
 	}
 	buf_add_text(out, host == EVERY_HOST ? "*" : name_of(policy, host));
 }
@@ -130,19 +131,20 @@ static void print_words(
 	if (rule->posture_current) {
 		buf_add_text(out, " posture current");
 	}
+	if (rule->traffic) {
+		buf_add_text(out, " open traffic");
+	}
 }
 
 static void print_rule(
         const struct site_policy *policy, const struct site_policy_rule *rule, struct buf *out)
 {
-	uint32_t own_site = name_index_find(&policy->names, policy->site);
-
 	buf_add_format(
 	        out, "%s %s from ", rule->refuse ? "refuse" : "allow", name_of(policy, rule->name));
-	print_reference(policy, rule->outbound ? own_site : rule->peer_site,
+	print_reference(policy, rule->outbound ? OWN_SITE : rule->peer_site,
 	        rule->outbound ? rule->own_host : rule->peer_host, out);
 	buf_add_text(out, " to ");
-	print_reference(policy, rule->outbound ? rule->peer_site : own_site,
+	print_reference(policy, rule->outbound ? rule->peer_site : OWN_SITE,
 	        rule->outbound ? rule->peer_host : rule->own_host, out);
 	if (!rule->refuse) {
 		print_words(policy, rule, out);
@@ -176,7 +178,7 @@ static void print_test(
 	if (test->beside != SERVICE_CLASS_NONE) {
 		buf_add_format(out, " beside %s", service_class_name(test->beside));
 	}
-	buf_add_text(out, "\n");
+	buf_add_text(out, test->traffic ? " traffic\n" : "\n");
 }
 
 void site_policy_print(const struct site_policy *policy, struct buf *out)

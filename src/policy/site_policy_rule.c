@@ -288,6 +288,38 @@ static int parse_posture(struct site_policy *policy, struct policy_text *text,
 	return r;
 }
 
+/* What opens without anybody asking may open nothing that a person has to answer for, and must
+ * close by itself when it is not used. */
+static int parse_open(struct site_policy *policy, struct policy_text *text,
+        struct site_policy_rule *rule, struct err *err)
+{
+	static const char *const words[] = { "request", "traffic", NULL };
+	uint8_t choice = 0;
+	int r = policy_text_choice(text, words, "request or traffic", &choice, err);
+
+	rule->traffic = choice != 0;
+	if (r != 0 || !rule->traffic) {
+		return r;
+	}
+	if (rule->class == SERVICE_REMOTE_MAINTENANCE) {
+		return policy_text_wrong(text, err,
+		        "remote-maintenance never opens on traffic: a person asks, and is named");
+	}
+	if (rule->approval != APPROVAL_STANDING) {
+		return policy_text_wrong(
+		        text, err, "only a rule with approval standing opens on traffic");
+	}
+	if (rule->factor == FACTOR_TWO) {
+		return policy_text_wrong(text, err,
+		        "a rule that wants two factors never opens on traffic: a person asks");
+	}
+	if (rule->idle_sec == 0) {
+		return policy_text_wrong(text, err,
+		        "what opens on traffic closes when idle: say \"idle\", such as idle 15m");
+	}
+	return 0;
+}
+
 static const struct {
 	const char *keyword;
 	int (*parse)(struct site_policy *policy, struct policy_text *text,
@@ -303,6 +335,7 @@ static const struct {
 	{ "outage", parse_outage },
 	{ "factor", parse_factor },
 	{ "posture", parse_posture },
+	{ "open", parse_open },
 };
 
 static int parse_rule_words(struct site_policy *policy, struct policy_text *text,
@@ -335,33 +368,8 @@ static int parse_rule_words(struct site_policy *policy, struct policy_text *text
 
 /* --- rules --------------------------------------------------------------- */
 
-static void add_link(struct site_policy *policy, const struct site_policy_rule *rule, uint32_t host)
-{
-	uint32_t *chain = pair_index_add(&policy->chains,
-	        site_policy_key(rule->outbound, host, rule->peer_site, rule->peer_host));
-
-	policy->chain_kinds |= 1U << chain_kind(host, rule->peer_host);
-	/* A chain is always walked whole, so its order does not matter. */
-	policy->links = index_grow(
-	        policy->links, policy->link_count, &policy->link_room, sizeof(*policy->links));
-	policy->links[policy->link_count] =
-	        (struct site_policy_link){ (uint32_t)policy->rule_count, *chain };
-	*chain = (uint32_t)policy->link_count++;
-}
-
 static void add_rule(struct site_policy *policy, const struct site_policy_rule *rule)
 {
-	if (rule->set == INDEX_NONE) {
-		add_link(policy, rule, rule->own_host);
-	} else {
-		const struct site_policy_set *set = &policy->sets[rule->set];
-
-		for (uint32_t i = 0; i < set->member_count; i++) {
-			uint32_t position = policy->members[set->members + i];
-
-			add_link(policy, rule, policy->hosts[position].name);
-		}
-	}
 	*pair_index_add(&policy->rule_by_name, rule->name) = (uint32_t)policy->rule_count;
 	policy->rules =
 	        index_grow(policy->rules, policy->rule_count, &policy->rule_room, sizeof(*rule));
@@ -453,7 +461,7 @@ int site_policy_refuse_parse(struct site_policy *policy, struct policy_text *tex
 
 /* --- tests --------------------------------------------------------------- */
 
-/* "at", "approved", "emergency", "factor", "posture", "beside", in this order. */
+/* "at", "approved", "emergency", "factor", "posture", "beside", "traffic", in this order. */
 static int parse_assumptions(struct site_policy *policy, struct policy_text *text,
         struct site_policy_test *test, struct err *err)
 {
@@ -486,10 +494,17 @@ static int parse_assumptions(struct site_policy *policy, struct policy_text *tex
 	if (r == 0 && policy_text_take(text, "beside")) {
 		r = policy_text_class(text, &test->beside, err);
 	}
+	if (r == 0) {
+		test->traffic = policy_text_take(text, "traffic");
+	}
 	if (r == 0 && policy_text_peek(text)) {
 		r = policy_text_expected(text, err,
-		        "at, approved, emergency, factor, posture, beside (in this order) or the "
-		        "end of the statement");
+		        "at, approved, emergency, factor, posture, beside, traffic (in this order) "
+		        "or the end of the statement");
+	}
+	if (r == 0 && test->traffic && (test->approved || test->emergency)) {
+		r = policy_text_wrong(
+		        text, err, "traffic asks for no work: neither approved nor emergency");
 	}
 	return r;
 }

@@ -397,14 +397,13 @@ int nft_element_next(struct nft_message *message, struct nft_element *ret)
 	return attr_nested(attr, &table) == 0 ? decode_element(&table, ret) : 2;
 }
 
-int nft_element_lease(const struct nft_element *element, struct nft_lease *ret)
+int nft_element_tuple(const struct nft_element *element, struct nft_lease *ret)
 {
 	size_t each = element->key_bytes == 40 ? 16 : 4;
 	uint8_t family = each == 16 ? IP_V6 : IP_V4;
 	struct key_tail tail;
 
-	if (element->key_bytes != 2 * each + sizeof(tail) ||
-	        element->data_bytes != sizeof(ret->mark)) {
+	if (element->key_bytes != 2 * each + sizeof(tail)) {
 		return 1;
 	}
 	memcpy(&tail, element->key + 2 * each, sizeof(tail));
@@ -412,6 +411,14 @@ int nft_element_lease(const struct nft_element *element, struct nft_lease *ret)
 		.destination = ip_make(family, element->key + each),
 		.protocol = tail.protocol,
 		.port = ntohs(tail.port) };
+	return 0;
+}
+
+int nft_element_lease(const struct nft_element *element, struct nft_lease *ret)
+{
+	if (element->data_bytes != sizeof(ret->mark) || nft_element_tuple(element, ret) != 0) {
+		return 1;
+	}
 	memcpy(&ret->mark, element->data, sizeof(ret->mark));
 	return 0;
 }

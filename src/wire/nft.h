@@ -118,4 +118,6 @@ int nft_element_next(struct nft_message *message, struct nft_element *ret) must_
 
 /* What a lease map's or pair map's element says. Outcome 1: it is none. */
 int nft_element_lease(const struct nft_element *element, struct nft_lease *ret) must_use;
+/* The same of a set without data: the mark is 0. */
+int nft_element_tuple(const struct nft_element *element, struct nft_lease *ret) must_use;
 int nft_element_pair(const struct nft_element *element, struct nft_pair *ret) must_use;

@@ -32,6 +32,8 @@
 #define journal_read(journal, from, count, each, context) fake_read(from, each, context)
 #define firewall_check(firewall) 0
 #define charon_alive(charon) true
+#define firewall_first_set(firewall, ips, count) ((void)(ips), 0)
+#define firewall_seen_list(firewall, each, context) fake_seen(each, context)
 
 static struct site_policy *fake_site;
 static struct provider_policy *fake_provider;
@@ -51,8 +53,23 @@ static int fake_read(uint64_t from, journal_each *each, void *context)
 	return from == 7 ? each(context, &link, bytes, sizeof(bytes)) : 0;
 }
 
+/* A host's first packet that the policy would open, so that there is a question to answer. */
+static int fake_seen(firewall_seen_each *each, void *context)
+{
+	static const uint8_t source[4] = { 192, 168, 10, 20 }, destination[4] = { 100, 64, 3, 10 };
+	struct nft_lease tuple = { .source = ip_make(IP_V4, source),
+		.destination = ip_make(IP_V4, destination),
+		.protocol = IPPROTO_TCP };
+
+	for (tuple.port = 1; tuple.port < 10; tuple.port++) {
+		each(context, &tuple);
+	}
+	return 0;
+}
+
 #include "gateway/priv_agent.c"
 #include "gateway/priv_event.c"
+#include "gateway/priv_traffic.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -164,10 +181,13 @@ static int permit_peer(void *context, const struct grant_end *peer, const uint8_
 static void make_policies(void)
 {
 	static const char site[] = "sekisho site-policy 1\nsite core-hospital\nversion 1\n"
-	                           "host ct address 192.168.10.20 service 100.64.2.20\n"
+	                           "host ct address 192.168.10.30 service 100.64.2.20\n"
 	                           "allow ct-dicom from device-maker/* to ct class "
 	                           "remote-maintenance protocol tcp port 1-65535 "
 	                           "approval standing factor one\n"
+	                           "host pc address 192.168.10.20 service 100.64.2.21\n"
+	                           "allow out from pc to device-maker/terminal class mail protocol "
+	                           "tcp port 2-8 idle 1m open traffic\n"
 	                           "test permit from device-maker/terminal to ct class "
 	                           "remote-maintenance protocol tcp port 104\n";
 	static const char provider[] =
@@ -259,6 +279,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0 && cursor_u8(&cursor) != 'x') {
 		make_machine(&priv);
 	}
+	/* First traffic: questions are open from here on, tags 1 and up. */
+	priv_traffic_new(&priv);
+	priv_traffic_apply(&priv);
+	priv.agent = (struct channel *)&priv;
+	priv.charon_loaded = true;
+	look(&priv);
 	while (cursor_left(&cursor) > 7) {
 		uint16_t type = cursor_u8(&cursor);
 		uint32_t tag = cursor_u32(&cursor);
@@ -270,6 +296,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (getenv("FUZZ_SHOW")) {
 		fprintf(stderr, "accepted: %d\n", accepted);
 	}
+	assert_always(traffic_count(priv.traffic) <= TRAFFIC_OPEN_MAX);
+	priv.agent = NULL;
+	priv_traffic_free(&priv);
 	tunnel_machine_free(priv.machine);
 	loop_free(priv.loop);
 	return 0;

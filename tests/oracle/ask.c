@@ -98,6 +98,8 @@ static void request_make(struct gen_world *world, struct ask *ask)
 			snprintf(request->work_order, sizeof(request->work_order),
 			        "01JD0000000000000000000000");
 		}
+	} else {
+		request->traffic = gen_chance(world, 70);
 	}
 }
 

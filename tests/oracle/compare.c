@@ -166,11 +166,11 @@ static void difference_print(const struct ask *ask, const struct decision *decis
 
 	printf("#   %s; from %s to %s class %s protocol %s port %d duration %lld lease %u person "
 	       "\"%s\" work "
-	       "order \"%s\" emergency %d foreign %x now %s\n",
+	       "order \"%s\" emergency %d traffic %d foreign %x now %s\n",
 	        what, host_ref_print(&request->from).text, host_ref_print(&request->to).text,
 	        service_class_name(request->class), protocol_name(request->protocol), request->port,
 	        (long long)request->duration_sec, request->lease_sec, request->person,
-	        request->work_order, request->emergency, ask->facts.foreign,
+	        request->work_order, request->emergency, request->traffic, ask->facts.foreign,
 	        time_print(ask->now).text);
 	printf("#   window %lld %lld us from now; agreement %d %lld; work order %d; emergency "
 	       "allowed %d; "

@@ -414,9 +414,12 @@ static void sides_add(struct gen_world *world, int own, const struct gen_theme *
 	        own == from ? other.text : mine.text);
 }
 
-static void rule_words(struct gen_world *world, int side, struct gen_text *out)
+static void rule_words(
+        struct gen_world *world, int side, const struct gen_theme *theme, struct gen_text *out)
 {
-	int approval = gen_below(world, 10);
+	/* "open traffic" goes with few of the other words. */
+	bool traffic = theme->class != 0 && gen_chance(world, 30);
+	int approval = traffic ? 9 * gen_below(world, 2) : gen_below(world, 10);
 
 	limits_add(world, out);
 	if (approval < 4) {
@@ -433,7 +436,7 @@ static void rule_words(struct gen_world *world, int side, struct gen_text *out)
 		add(out, " hours %s",
 		        world->hours[side][gen_below(world, world->hours_count[side])].name);
 	}
-	if (gen_chance(world, 20)) {
+	if (traffic || gen_chance(world, 20)) {
 		add(out, " idle %s", duration_words[2 + gen_below(world, 5)]);
 	}
 	if (gen_chance(world, 25)) {
@@ -443,10 +446,13 @@ static void rule_words(struct gen_world *world, int side, struct gen_text *out)
 		add(out, " outage %s", gen_chance(world, 75) ? "survive" : "never");
 	}
 	if (gen_chance(world, 50)) {
-		add(out, " factor %s", gen_chance(world, 70) ? "one" : "two");
+		add(out, " factor %s", traffic || gen_chance(world, 70) ? "one" : "two");
 	}
 	if (gen_chance(world, 25)) {
 		add(out, " posture %s", gen_chance(world, 60) ? "current" : "any");
+	}
+	if (traffic || gen_chance(world, 10)) {
+		add(out, " open %s", traffic ? "traffic" : "request");
 	}
 }
 
@@ -478,7 +484,7 @@ static void site_make(struct gen_world *world, int side)
 			if (gen_chance(world, 10)) {
 				add(out, " # as agreed\n\t");
 			}
-			rule_words(world, side, out);
+			rule_words(world, side, theme, out);
 			add(out, "\n%s", gen_chance(world, 5) ? "\n# and\n" : "");
 		}
 	}

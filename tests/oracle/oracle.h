@@ -70,7 +70,7 @@ struct oracle_rule {
 	enum oracle_approval approval;
 	char hours[ORACLE_NAME]; /* "": any */
 	int concurrency;         /* 0: not said */
-	bool survive, current;
+	bool survive, current, traffic;
 	int factors; /* 1 or 2 */
 };
 
@@ -81,7 +81,7 @@ struct oracle_test {
 	int port;
 	bool has_at;
 	int64_t at; /* seconds of UTC */
-	bool approved, emergency, current;
+	bool approved, emergency, current, traffic;
 	int factors;
 	char beside[ORACLE_NAME];
 };

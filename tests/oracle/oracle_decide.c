@@ -63,6 +63,8 @@ static bool malformed(const struct policy_request *request)
 	       !is_name(request->from.host) || !is_name(request->to.site) ||
 	       !is_name(request->to.host) || request->lease_sec > LEASE_SEC_MAX ||
 	       request->duration_sec < 0 || !order ||
+	       (request->traffic && (request->person[0] != '\0' || request->work_order[0] != '\0' ||
+	                                    request->emergency)) ||
 	       strnlen(request->person, sizeof(request->person)) == sizeof(request->person);
 }
 
@@ -207,6 +209,7 @@ static int site_layer(struct run *run, int side)
 		[STAGE_HOURS] = REASON_SITE_RULE_HOURS,
 		[STAGE_HOURS_END] = REASON_SITE_RULE_HOURS_END,
 		[STAGE_POSTURE] = REASON_SITE_RULE_POSTURE,
+		[STAGE_TRAFFIC] = REASON_SITE_RULE_TRAFFIC,
 		[STAGE_DURATION] = REASON_SITE_DURATION,
 		[STAGE_LEASE] = REASON_SITE_LEASE };
 	const struct oracle_site *site = run->the->site[side];

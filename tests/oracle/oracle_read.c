@@ -295,6 +295,12 @@ static const char *words_read(
 			return "posture";
 		}
 	}
+	if (words_take_if(words, "open")) {
+		rule->traffic = words_take_if(words, "traffic");
+		if (!rule->traffic && !words_take_if(words, "request")) {
+			return "open";
+		}
+	}
 	return NULL;
 }
 
@@ -327,6 +333,10 @@ static const char *allow_read(
 	}
 	if (rule->factors == 0) {
 		rule->factors = maintenance ? 2 : 1;
+	}
+	if (rule->traffic && (maintenance || rule->approval != ORACLE_STANDING ||
+	                             rule->factors == 2 || rule->idle == 0)) {
+		return "open traffic";
 	}
 	own = strcmp(rule->from.site, site->name) == 0 ? rule->from.host : rule->to.host;
 	for (int i = 0; i < site->host_count; i++) {

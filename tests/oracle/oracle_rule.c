@@ -161,6 +161,8 @@ static struct choice rule_try(const struct run *run, int side, const struct orac
 	} else if (rule->current && other->posture != POSTURE_CURRENT &&
 	           other->posture != POSTURE_FOREIGN) {
 		choice.stage = STAGE_POSTURE;
+	} else if (request->traffic && !rule->traffic) {
+		choice.stage = STAGE_TRAFFIC;
 	} else if (!factors_enough(run, choice.factors)) {
 		choice.stage = STAGE_FACTOR;
 	} else if (rule->concurrency > 0 && rule_live(run, side, rule) >= rule->concurrency) {

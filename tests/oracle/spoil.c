@@ -35,6 +35,15 @@ static const char *const site_lines[] = {
 	"allow x from @other/a to @own class remote-maintenance protocol icmp outage maybe",
 	"allow x from @other/a to @own class remote-maintenance protocol icmp factor three",
 	"allow x from @other/a to @own class remote-maintenance protocol icmp posture old",
+	"allow x from @other/a to @own class mail protocol icmp idle 5m open always",
+	"allow x from @other/a to @own class mail protocol icmp open traffic",
+	"allow x from @other/a to @own class mail protocol icmp open traffic idle 5m",
+	"allow x from @other/a to @own class mail protocol icmp approval required idle 5m open "
+	"traffic",
+	"allow x from @other/a to @own class mail protocol icmp idle 5m factor two open traffic",
+	"allow x from @other/a to @own class remote-maintenance protocol icmp approval standing "
+	"idle 5m "
+	"factor one open traffic",
 	"allow x from @other/a to @own class remote-maintenance protocol icmp posture any factor "
 	"one",
 	"allow x from @other/a to @own class remote-maintenance protocol icmp duration 0s",

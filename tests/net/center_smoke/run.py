@@ -287,9 +287,10 @@ site core-hospital prefix 100.64.2.0/24
 site device-maker prefix 100.64.3.0/24
 class remote-maintenance duration 2h lease 3s
 class results-delivery
-group a sites core-hospital device-maker classes remote-maintenance
+class mail
+group a sites core-hospital device-maker classes remote-maintenance results-delivery
 test permit from device-maker to core-hospital class remote-maintenance
-test deny from device-maker to core-hospital class results-delivery
+test deny from device-maker to core-hospital class mail
 """
 
 SITE_POLICIES = {
@@ -297,8 +298,12 @@ SITE_POLICIES = {
 site core-hospital
 version 1
 host ct address 192.168.10.20 service 100.64.2.20
+host pacs address 192.168.10.30 service 100.64.2.30
 allow ct-dicom from device-maker/terminal to ct class remote-maintenance
   protocol tcp port 104 duration 1h approval standing factor one
+allow results from device-maker/terminal to pacs class results-delivery protocol tcp port 443
+  idle 1m open traffic
+allow asked from device-maker/terminal to pacs class results-delivery protocol tcp port 444 idle 1m
 test permit from device-maker/terminal to ct class remote-maintenance protocol tcp port 104
 """,
     "device-maker": """sekisho site-policy 1
@@ -307,12 +312,67 @@ version 1
 host terminal address 10.0.0.10 service 100.64.3.10
 allow out from terminal to core-hospital/* class remote-maintenance protocol tcp port 104
   approval standing factor one
+allow results from terminal to core-hospital/pacs class results-delivery protocol tcp port 443-444
+  idle 1m open traffic
 test permit from terminal to core-hospital/ct class remote-maintenance protocol tcp port 104
 """,
 }
 
 ASK = {"from": "terminal", "to": "core-hospital/ct", "class": "remote-maintenance",
     "protocol": "tcp", "port": 104, "duration_sec": 600, "person": "suzuki"}
+
+
+FIRST = {"from": "terminal", "site": "core-hospital", "address": "100.64.2.30", "protocol": "tcp",
+    "port": 443}
+
+
+def first_traffic(stage, core, maker):
+    """protocol.md 3.1, by gateways that say what they like."""
+    def ask(gateway=maker, want=403, **changes):
+        status, answer = gateway.call("POST", "/traffic", {**FIRST, **changes})
+        expect(status == want, f"{changes}: {status} {answer}")
+        return answer
+
+    def end(identity, **more):
+        core.report("closed", identity, reason="because", **more)
+        maker.report("closed", identity, reason="because")
+        expect(api(stage, "GET", f"/connections/{identity}", want=200)["state"] == "closed", identity)
+
+    for changes in ({"person": "suzuki"}, {"address": "pacs"}, {"port": 0}, {"protocol": "sctp"},
+            {"from": "core-hospital/pacs"}):
+        ask(want=400, **changes)
+    for changes in ({"from": "nobody"}, {"address": "100.64.2.99"}, {"address": "100.64.2.20"},
+            {"port": 445}, {"protocol": "udp"}, {"site": "nowhere"}, {"site": "device-maker"}):
+        expect("no rule" in ask(**changes)["detail"], str(changes))
+    expect("no rule" in ask(core)["detail"], "the other site's gateway asks in the host's name")
+    refused = ask(port=444)
+    expect([layer["layer"] for layer in refused["layers"] if layer["verdict"] == "deny"]
+        == ["responder-site"] and "on request only" in refused["detail"], str(refused))
+    opened = ask(want=201)["id"]
+    grant = payload_of(core.event("grant", match=lambda e: payload_of(e["grant"])["id"] == opened)["grant"])
+    expect(grant["person"] == "" and grant["idle_sec"] == 60, str(grant))
+    record = [item["record"] for item in ledger(stage) if item["record"]["kind"] == "connection.requested"
+        and item["record"]["subject"] == opened][0]
+    expect(record["actor"] == {"type": "gateway", "name": maker.name}
+        and record["data"]["cause"] == "first traffic", str(record))
+    expect(ask(want=200)["id"] == opened, "it is there")
+    end(opened)  # as when it is idle
+    opened = ask(want=201)["id"]
+    end(opened, local=True)
+    expect(f"{core.name} has cut" in ask()["detail"], "after a cut")
+    # Somebody asks, then traffic may again.
+    status, answer = maker.call("POST", "/connections", {**ASK, "to": "core-hospital/pacs", "port": 443,
+        "class": "results-delivery", "person": ""})
+    expect(status == 201, f"{status} {answer}")
+    end(answer["id"])
+    opened = ask(want=201)["id"]
+    end(opened)
+    # A cut that is heard of when all is over; and not that of a gateway that has no part in it.
+    maker.report("closed", "01J00000000000000000000000", reason="because", local=True)
+    core.report("closed", opened, reason="because", local=True)
+    expect("has cut" in ask()["detail"], "after a cut that came late")
+    found = [maker.call("POST", "/traffic", FIRST)[0] for _ in range(60)]
+    expect(set(found) == {403, 429} and found[-1] == 429, str(found))
 
 
 def settle(stage):
@@ -328,6 +388,8 @@ def settle(stage):
     people.add("suzuki", "maintainer", "service-engineer")
     people.agree(("director", "manager"), agreement("ct-care", ("hospital", "maintainer"),
         "remote-maintenance", ("core-hospital/ct", "device-maker/terminal"), {"tcp": [104, 22]}))
+    people.agree(("director", "manager"), agreement("results", ("hospital", "maintainer"),
+        "results-delivery", ("core-hospital/pacs", "device-maker/terminal"), {"tcp": [443, 444]}))
 
 
 def payload_of(jws):
@@ -591,6 +653,9 @@ def run(tap, stage):
         expect(status == 409 and answer["expected"] == 3, f"fork: {status} {answer}")
         status, answer = core.call("POST", "/journal", {"first": 3, "records": links[2:]})
         expect(status == 200 and answer["acknowledged"] == 3, f"{status} {answer}")
+
+    with tap.case("first traffic: only where both sites say so, and not after a cut"):
+        first_traffic(stage, core, maker)
 
     with tap.case("renewal with the service certificate needs nobody"):
         key = maker.make_key("renewed")

@@ -311,6 +311,52 @@ TEST(cut_is_repeated_until_both_have_closed)
 	clean();
 }
 
+/* protocol.md 3.1: what a person cut is held, what ended otherwise is not. */
+TEST(a_cut_by_a_person_is_kept_with_the_connection)
+{
+	setup();
+	bring_up();
+	CHECK(!f.row.held && !f.row.traffic);
+	CHECK(connection_cut(f.machine, f.id.text, "operator", "pressed", at(3), &f.actions) == 0);
+	take();
+	CHECK(f.row.held);
+	clean();
+
+	setup();
+	bring_up();
+	CHECK(connection_cut(f.machine, f.id.text, "center", "has left", at(3), &f.actions) == 0);
+	take();
+	CHECK(!f.row.held);
+	clean();
+
+	setup();
+	bring_up();
+	CHECK(connection_hold(f.machine, "gw-of-another", f.id.text, at(3), &f.actions) == 1);
+	CHECK(connection_hold(
+	              f.machine, HOSPITAL, "01JD0000000000000000000000", at(3), &f.actions) == 1);
+	CHECK(connection_hold(f.machine, HOSPITAL, f.id.text, at(3), &f.actions) == 0);
+	CHECK_TEXT(take(), "");
+	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_CLOSED, 3),
+	        "record:connection.cut store:closing cut:m");
+	CHECK(f.row.held);
+	/* Who presses while it closes for another reason has cut it, too. */
+	clean();
+
+	setup();
+	bring_up();
+	report(MAKER, CONNECTION_REPORT_CLOSED, 3);
+	CHECK(!f.row.held);
+	CHECK(connection_cut(f.machine, f.id.text, "operator", "pressed", at(4), &f.actions) == 0);
+	CHECK_TEXT(take(), "store:closing");
+	CHECK(f.row.held);
+	CHECK(connection_cut(f.machine, f.id.text, "operator", "pressed", at(4), &f.actions) == 0);
+	CHECK_TEXT(take(), "");
+	CHECK_TEXT(report(HOSPITAL, CONNECTION_REPORT_CLOSED, 5),
+	        "record:connection.closed store:closed");
+	CHECK(f.row.held);
+	clean();
+}
+
 TEST(silent_gateway_is_waited_for_as_long_as_it_can_hold_anything)
 {
 	setup();

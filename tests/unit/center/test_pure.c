@@ -136,6 +136,7 @@ TEST(names_survive_growth_and_removal)
 {
 	AUTO(names) struct names *names = names_new();
 	static int values[5000];
+	void *both[2];
 	char name[32];
 
 	for (int i = 0; i < 5000; i++) {
@@ -150,6 +151,9 @@ TEST(names_survive_growth_and_removal)
 	for (int i = 0; i < 5000; i++) {
 		snprintf(name, sizeof(name), "gw-%d", i);
 		CHECK(names_get(names, name) == (i % 2 ? &values[i] : NULL));
+		names_want(names, name);
+		names_get_both(names, (const char *const[]){ name, "absent" }, both);
+		CHECK(both[0] == (i % 2 ? &values[i] : NULL) && both[1] == NULL);
 	}
 	CHECK(names_put(names, "gw-1", &values[0]) == &values[1] && names_count(names) == 2500);
 	CHECK(names_remove(names, "nobody") == NULL);

@@ -126,6 +126,14 @@ TEST(options_stand_anywhere)
 	CHECK(arguments_count(&arguments, "active") == 3);
 }
 
+TEST(a_text_may_be_empty_where_that_says_something)
+{
+	CHECK(parse("policy explain --from a/b --to c/d --class x --person=") == 0);
+	CHECK_TEXT(arguments_text(&arguments, "person"), "");
+	CHECK(parse("connection explain --from a/b --to c/d --class x --person=") == 1);
+	CHECK(strstr(err.text, "--person"));
+}
+
 TEST(initial_values_count_until_others_are_given)
 {
 	CHECK(parse("connect --from a/b --to c/d --class x --person p") == 0);

@@ -46,6 +46,29 @@ TEST(rules_drop_by_default_and_have_no_bypass_in_forwarding)
 	CHECK(strstr(forward, "  chain leased {") < strstr(forward, "established"));
 }
 
+/* First traffic is looked at and nothing else: no verdict, no mark, and only as much as fits. */
+TEST(rules_that_look_at_first_packets_let_nothing_pass)
+{
+	AUTO_BUF struct buf out = BUF(65536);
+	struct firewall_config config = sample();
+	struct err err = { 0 };
+	char *chain, *end;
+
+	CHECK(firewall_print(&config, &out, &err) == 0);
+	CHECK(strstr(buf_text(&out), "size 1024\n    flags dynamic,timeout\n    timeout 2s") !=
+	        NULL);
+	chain = strstr((char *)buf_text(&out), "  chain first {\n");
+	CHECK(chain != NULL);
+	end = strstr(chain, "\n  }");
+	CHECK(end != NULL);
+	*end = '\0';
+	CHECK(!strstr(chain, "accept") && !strstr(chain, "drop") && !strstr(chain, "mark") &&
+	        !strstr(chain, "jump") && !strstr(chain, "nat"));
+	CHECK(strstr(chain, "iifname $LAN ip daddr $SVC ct state new") != NULL);
+	CHECK(strstr(chain, "ip saddr @first update @pace { ip saddr limit rate 32/second") !=
+	        NULL);
+}
+
 /* Of one table: from its name on. */
 static const char *table_of(struct buf *out, const char *name)
 {

@@ -53,6 +53,10 @@ static const char hospital_text[] =
         " port 24 approval standing hours day factor one\n"
         "allow healthy from device-maker/terminal to ct class remote-maintenance protocol tcp"
         " port 26 approval standing factor one posture current\n"
+        "allow passing from device-maker/terminal to console class regional-sharing protocol tcp"
+        " port 28 idle 5m open traffic\n"
+        "allow asked from device-maker/terminal to console class regional-sharing protocol tcp"
+        " port 29 idle 5m\n"
         "allow single from device-maker/terminal to console class remote-maintenance protocol tcp"
         " port 27 approval standing concurrency 2 factor one\n"
         "allow share from device-maker/* to console class regional-sharing protocol tcp port 443\n"
@@ -85,6 +89,8 @@ static const char maker_text[] =
         " port 443-445 outage survive\n"
         "allow share-ct from terminal to core-hospital/ct class regional-sharing protocol tcp"
         " port 443\n"
+        "allow passing from terminal to core-hospital/pacs class regional-sharing protocol tcp"
+        " port 28-29 idle 10m open traffic\n"
         "allow results from terminal to core-hospital/pacs class results-delivery protocol tcp"
         " port 22\n";
 
@@ -315,6 +321,14 @@ static void results(struct scene *scene)
 	strcpy(scene->request.to.host, "pacs");
 }
 
+/* Nobody asks: a packet does. */
+static void traffic(struct scene *scene, uint16_t number)
+{
+	share(scene, number);
+	scene->request.traffic = true;
+	scene->request.person[0] = scene->request.work_order[0] = '\0';
+}
+
 #define AGREEMENT(name, value)                                                                     \
 	SPOIL(name, scene->facts.agreement.state = (enum policy_agreement_state)(value))
 
@@ -344,6 +358,10 @@ SPOIL(hours_too_long, port(scene, 24); scene->now = NOW + 2 * 3600 * USEC_PER_SE
 SPOIL(posture_unknown, port(scene, 26))
 SPOIL(posture_outdated, port(scene, 26); scene->facts.initiator.posture = POSTURE_OUTDATED;
         scene->facts.responder.posture = POSTURE_CURRENT)
+SPOIL(traffic_asks, traffic(scene, 29))
+SPOIL(traffic_person, traffic(scene, 28); strcpy(scene->request.person, "suzuki"))
+SPOIL(traffic_order, traffic(scene, 28); order(scene, WORK_ORDER_OPEN))
+SPOIL(traffic_emergency, traffic(scene, 28); scene->request.emergency = true)
 SPOIL(nobody, scene->request.person[0] = '\0')
 SPOIL(nobody_emergency, results(scene); scene->request.person[0] = '\0';
         scene->request.emergency = true)
@@ -435,6 +453,10 @@ static const struct row rows[] = {
 	        "daytime (next 2023-11-15T09:00+09:00)" },
 	{ "hours' end", hours_too_long, LAYER_RESPONDER_SITE, REASON_SITE_RULE_HOURS_END,
 	        "daytime (until 2023-11-15T17:30+09:00)" },
+	{ "traffic", traffic_asks, LAYER_RESPONDER_SITE, REASON_SITE_RULE_TRAFFIC, "asked" },
+	{ "traffic of a person", traffic_person, LAYER_PROVIDER, REASON_REQUEST_MALFORMED, "" },
+	{ "traffic for work", traffic_order, LAYER_PROVIDER, REASON_REQUEST_MALFORMED, "" },
+	{ "traffic, urgently", traffic_emergency, LAYER_PROVIDER, REASON_REQUEST_MALFORMED, "" },
 	{ "posture", posture_unknown, LAYER_RESPONDER_SITE, REASON_SITE_RULE_POSTURE, "healthy" },
 	{ "outdated", posture_outdated, LAYER_RESPONDER_SITE, REASON_SITE_RULE_POSTURE, "healthy" },
 	{ "nobody", nobody, LAYER_PERSON, REASON_PERSON_NOBODY, "" },
@@ -744,6 +766,54 @@ TEST(hours_begin_and_end_a_connection)
 	scene.now = nine + 7000 * USEC_PER_SEC;
 	decision = decide(&scene);
 	CHECK(decision.verdict == VERDICT_PERMIT && decision.duration_sec == 200);
+}
+
+TEST(first_traffic_opens_what_both_rules_say)
+{
+	AUTO_SCENE struct scene scene = scene_open();
+	struct decision decision;
+
+	traffic(&scene, 28);
+	decision = decide(&scene);
+	CHECK(decision.verdict == VERDICT_PERMIT && decision.idle_sec == 300);
+	CHECK(decision.layers[LAYER_PERSON].reason == REASON_PERSON_NOBODY_OK);
+	/* It opens on request as well. */
+	scene.request.traffic = false;
+	CHECK(decide(&scene).verdict == VERDICT_PERMIT);
+	/* What the class wants of the reached site takes it away. */
+	scene.request.traffic = true;
+	scene.facts.initiator.gateway = GATEWAY_OFFLINE;
+	CHECK(decide(&scene).verdict == VERDICT_DENY);
+}
+
+TEST(the_rules_for_a_first_packet)
+{
+	AUTO_SCENE struct scene scene = scene_open();
+	const struct site_policy *maker = scene.facts.initiator_policy;
+	struct site_policy_traffic found;
+	size_t at = 0;
+
+	CHECK(site_policy_traffic_next(maker, "terminal", PROTOCOL_TCP, 28, &at, &found) == 0);
+	CHECK_TEXT(found.peer_site, "core-hospital");
+	CHECK(found.peer_host && strcmp(found.peer_host, "pacs") == 0);
+	CHECK(found.class == SERVICE_REGIONAL_SHARING);
+	CHECK(site_policy_traffic_next(maker, "terminal", PROTOCOL_TCP, 28, &at, &found) == 1);
+	/* Another port, protocol or host, a rule without the word, an inbound one. */
+	at = 0;
+	CHECK(site_policy_traffic_next(maker, "terminal", PROTOCOL_TCP, 30, &at, &found) == 1);
+	at = 0;
+	CHECK(site_policy_traffic_next(maker, "terminal", PROTOCOL_UDP, 28, &at, &found) == 1);
+	at = 0;
+	CHECK(site_policy_traffic_next(maker, "tablet", PROTOCOL_TCP, 28, &at, &found) == 1);
+	at = 0;
+	CHECK(site_policy_traffic_next(maker, "nobody", PROTOCOL_TCP, 28, &at, &found) == 1);
+	at = 0;
+	CHECK(site_policy_traffic_next(maker, "terminal", PROTOCOL_TCP, 443, &at, &found) == 1);
+	at = 0;
+	CHECK(site_policy_traffic_next(
+	              scene.facts.responder_policy, "pacs", PROTOCOL_TCP, 28, &at, &found) == 1);
+	CHECK(site_policy_traffic_from(maker, 0) && !site_policy_traffic_from(maker, 1));
+	CHECK(!site_policy_traffic_from(scene.facts.responder_policy, 1));
 }
 
 TEST(posture_is_the_other_end_s)
@@ -1157,6 +1227,52 @@ TEST(an_answer_fits_one_screen)
 		lines += *at == '\n';
 	}
 	CHECK(lines <= 20);
+}
+
+/* The longest names, more hosts than a byte of a set has bits, and several sets: a rule for a set
+ * is for its hosts and for no other. */
+TEST(a_set_is_its_hosts_and_no_other)
+{
+	AUTO_BUF struct buf text = BUF(POLICY_TEXT_BYTES_MAX);
+	AUTO(site_policy) struct site_policy *policy = NULL;
+	struct err err = { "" };
+	char site[NAME_BYTES_MAX + 1], host[NAME_BYTES_MAX + 1];
+
+	memset(site, 's', NAME_BYTES_MAX);
+	memset(host, 'h', NAME_BYTES_MAX);
+	site[NAME_BYTES_MAX] = host[NAME_BYTES_MAX] = '\0';
+	buf_add_text(&text, "sekisho site-policy 1\nsite own\nversion 1\n");
+	for (int i = 0; i < 20; i++) {
+		buf_add_format(&text, "host h%d address 192.168.1.%d service 10.0.0.%d\n", i, i + 1,
+		        i + 1);
+	}
+	buf_add_text(&text, "set low h0 h7 h8\nset high h9 h17 h19\n");
+	for (int i = 0; i < 2; i++) {
+		buf_add_format(&text,
+		        "allow r%d from %s to %s/%s class mail protocol tcp port %d\n", i,
+		        i == 0 ? "low" : "high", site, host, 25 + i);
+	}
+	CHECK(site_policy_parse(buf_text(&text), text.count, &policy, &err) == 0);
+	for (int i = 0; i < 40; i++) {
+		struct policy_request request = {
+			.from.site = "own", .class = SERVICE_MAIL, .protocol = PROTOCOL_TCP
+		};
+		struct policy_facts facts = { .foreign =
+			                              LAYERS_ALL & ~LAYER_BIT(LAYER_INITIATOR_SITE),
+			.initiator_policy = policy };
+		int at = i / 2;
+		bool low = at == 0 || at == 7 || at == 8, high = at == 9 || at == 17 || at == 19;
+		struct decision decision;
+
+		request.port = (uint16_t)(25 + i % 2);
+		snprintf(request.from.host, sizeof(request.from.host), "h%d", at);
+		strcpy(request.to.site, site);
+		strcpy(request.to.host, host);
+		decision = policy_decide(&request, &facts, NOW);
+		CHECK((decision.verdict == VERDICT_PERMIT) == (i % 2 == 0 ? low : high));
+		request.to.host[NAME_BYTES_MAX - 1] = 'x';
+		CHECK(policy_decide(&request, &facts, NOW).verdict == VERDICT_DENY);
+	}
 }
 
 TEST_MAIN()

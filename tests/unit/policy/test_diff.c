@@ -25,6 +25,8 @@ static const char old_site[] =
         "current\n"
         "allow four from both to m/x class remote-maintenance protocol icmp\n"
         "allow six from m/x to pc class mail protocol tcp port 26 hours day\n"
+        "allow seven from m/x to pc class mail protocol tcp port 27 idle 5m\n"
+        "allow eight from m/x to pc class mail protocol tcp port 28 idle 5m open traffic\n"
         "refuse gone from m/y to *\n";
 static const char new_site[] =
         "sekisho site-policy 1\nsite s\nversion 2\n"
@@ -40,6 +42,8 @@ static const char new_site[] =
         "allow three from m/* to pc class asp protocol tcp port 25\n"
         "allow four from both to m/x class remote-maintenance protocol icmp\n"
         "allow six from m/x to pc class mail protocol tcp port 26 hours day\n"
+        "allow seven from m/x to pc class mail protocol tcp port 27 idle 5m open traffic\n"
+        "allow eight from m/x to pc class mail protocol tcp port 28 idle 5m\n"
         "allow five from m/x to mr class mail protocol udp port 1-2\n"
         "refuse never from m/z to pc class mail\n";
 
@@ -78,6 +82,8 @@ TEST(a_site_s_differences_are_named_one_by_one)
 	        "* rule four: the set both (ct, pc, mr) may reach m/x: remote-maintenance, icmp; "
 	        "before: the set both (ct, pc) may reach m/x: remote-maintenance, icmp\n"
 	        "* rule six: mon-sat 09:00-17:30 instead of mon-fri 09:00-17:30 except holidays\n"
+	        "+ rule seven: opens on first traffic or request instead of request\n"
+	        "- rule eight: opens on request instead of first traffic or request\n"
 	        "+ rule five is new: m/x may reach mr: mail, udp port 1-2\n"
 	        "- rule never is new: m/z may never reach pc: mail\n"
 	        "+ rule gone is gone: m/y may never reach every host of s\n"
@@ -90,7 +96,7 @@ TEST(a_site_s_differences_are_named_one_by_one)
 	        "- b may no longer approve\n"
 	        "* time-zone UTC instead of +09:00\n"
 	        "* the holidays are others\n");
-	CHECK(found.more == 11 && found.less == 8 && found.other == 8);
+	CHECK(found.more == 12 && found.less == 9 && found.other == 8);
 }
 
 static const char old_provider[] =

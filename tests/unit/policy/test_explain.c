@@ -117,6 +117,8 @@ static void set_request(struct scene *scene, char **words)
 	} else if (strcmp(words[0], "work-order") == 0) {
 		snprintf(request->work_order, sizeof(request->work_order), "%s",
 		        strcmp(words[1], "none") == 0 ? "" : words[1]);
+	} else if (strcmp(words[0], "traffic") == 0) {
+		request->traffic = true;
 	} else {
 		CHECK_TEXT(words[0], "emergency");
 		request->emergency = true;
@@ -219,7 +221,7 @@ static void set(struct scene *scene, char **words)
 	static const char *const ends[] = { "approval", "posture", "device", "service", "gateway",
 		"nat", "maker", "beside", NULL };
 	static const char *const asked[] = { "from", "to", "class", "protocol", "duration", "lease",
-		"person", "work-order", "emergency", NULL };
+		"person", "work-order", "emergency", "traffic", NULL };
 	static const char *const worlds[] = { "at", "window", "swap", "foreign", "without", NULL };
 
 	for (int i = 0; ends[i]; i++) {
