@@ -56,11 +56,12 @@ class ApiError(LabError):
 
 
 class Center:
-    def __init__(self, world, files, program, **settings):
-        self.world, self.files, self.program = world, files, str(program)
-        self.config = world.path("center", "center.conf")
-        self.state = world.path("center", "state", "x").parent
-        self.token_file = world.path("center", "first.token")
+    def __init__(self, world, files, program, node="center", **settings):
+        """`node` is where it runs, and the name of its directory."""
+        self.world, self.files, self.program, self.node = world, files, str(program), node
+        self.config = world.path(node, "center.conf")
+        self.state = world.path(node, "state", "x").parent
+        self.token_file = world.path(node, "first.token")
         self.process = None
         self.config.write_text(self._text(settings))
 
@@ -70,7 +71,7 @@ class Center:
             "": {
                 "provider": PROVIDER,
                 "state": self.state,
-                "checkpoint-copy": self.world.path("center", "copy", "checkpoint"),
+                "checkpoint-copy": self.world.path(self.node, "copy", "checkpoint"),
                 "first-token": self.token_file,
                 "fronts": 1,
             },
@@ -107,8 +108,8 @@ class Center:
 
     def start(self, timeout=20):
         """Starts it and waits until it answers."""
-        self.process = self.world.spawn("center", [self.program, "--config", str(self.config)],
-            log="center.log")
+        self.process = self.world.spawn(self.node, [self.program, "--config", str(self.config)],
+            log=f"{self.node}.log")
         self.wait_ready(timeout)
         return self
 
@@ -159,7 +160,7 @@ class Center:
         elif raw is not None:
             data = raw.encode() if isinstance(raw, str) else raw
             headers["Content-Type"] = "application/octet-stream"
-        status, text = self.world.call("center", _https, "127.0.0.1", OPERATOR_PORT,
+        status, text = self.world.call(self.node, _https, "127.0.0.1", OPERATOR_PORT,
             self.files.root, method, "/api/v1" + path, data, headers, timeout=timeout)
         answer = json.loads(text) if text else {}
         if status >= 400:
@@ -169,17 +170,17 @@ class Center:
     def together(self, work, timeout=60):
         """Calls work(api) in the center's network, where api(method, path, body, token=None) is as
         above, and returns its result: many calls over one connection."""
-        return self.world.call("center", _work, "127.0.0.1", OPERATOR_PORT, self.files.root,
+        return self.world.call(self.node, _work, "127.0.0.1", OPERATOR_PORT, self.files.root,
             self.token, work, timeout=timeout)
 
     def public(self, method, path, body=None, timeout=10):
         """Status and body of a call on the public listener."""
-        return self.world.call("center", _http, "127.0.0.1", PUBLIC_PORT, method, path, body,
+        return self.world.call(self.node, _http, "127.0.0.1", PUBLIC_PORT, method, path, body,
             timeout=timeout)
 
     def metrics(self):
         """The metrics by name (with labels, as printed)."""
-        _, text = self.world.call("center", _http, "127.0.0.1", METRICS_PORT, "GET", "/metrics",
+        _, text = self.world.call(self.node, _http, "127.0.0.1", METRICS_PORT, "GET", "/metrics",
             None)
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
             for line in text.decode().splitlines() if line and not line.startswith("#")}

@@ -165,6 +165,12 @@ class Gateway:
         elements = self.leases()
         return None if elements is None else {int(mark) for _, mark in elements}
 
+    def dropped(self, counter):
+        """Packets that the rules of one counter of the packet filter dropped ("c_zone", "c_open")."""
+        done = self.world.run(self.site, ["nft", "-j", "list", "counter", "ip", "sekisho", counter])
+        return next(item["counter"]["packets"] for item in json.loads(done.stdout)["nftables"]
+            if "counter" in item)
+
     def pids(self):
         """Its processes by name, charon and the token servers' children among them."""
         found = {}

@@ -95,6 +95,13 @@ def stream_bytes(packets):
     return result
 
 
+def packet_ipv4(time, data):
+    """A packet of its bytes: one that was found within another."""
+    packet = Packet(time, data)
+    _ipv4(packet)
+    return packet
+
+
 def _packet(time, link, frame):
     if link == ETHERNET:
         kind, start = _u16(frame, 12), 14

@@ -22,7 +22,8 @@ STEP_SEC = 30
 STAFF = {"hospital": "system-administrator", "clinic": "system-administrator",
     "pharmacy": "system-administrator", "laboratory": "system-administrator",
     "device-maintenance": "service-network-administrator",
-    "system-integrator": "service-network-administrator", "patient": "patient"}
+    "system-integrator": "service-network-administrator", "patient": "patient",
+    "online-service": "service-network-administrator"}
 CLAUSES = 14
 
 

@@ -3,9 +3,12 @@
     scenario(run, sites=("core-hospital", "device-maker"))    # calls run(tap, stage)
 """
 
+import json
+
 from lab import world as lab
+from lab.center import ApiError
 from lab.stage import Stage
-from lab.tap import Tap
+from lab.tap import Tap, expect
 from lab.world import wait_for
 
 LOG_BYTES = 3000  # of each program, when a case failed
@@ -38,6 +41,24 @@ def logs_note(tap, stage):
         path = stage.world.directory / f"{name}.log"
         if path.exists():
             tap.note(f"{name}: " + path.read_text(errors="replace")[-LOG_BYTES:])
+
+
+def refused(call, status, text=""):
+    """The center's problem; the case fails when it takes the call, or refuses it otherwise."""
+    try:
+        answer = call()
+    except ApiError as refusal:
+        detail = refusal.problem.get("detail", "")
+        expect(refusal.status == status and text in detail, f"{refusal.status} {detail}")
+        return refusal.problem
+    raise AssertionError(f"was taken: {json.dumps(answer)[:300]}")
+
+
+def denied(problem, layer):
+    """The reason why this layer denied, in the problem of a refused request."""
+    found = [item for item in problem["layers"] if item["layer"] == layer]
+    expect(found and found[0]["verdict"] == "deny", f"{layer}: {problem['layers']}")
+    return found[0]["reason"]
 
 
 def closed(stage, identity, timeout=10):

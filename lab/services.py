@@ -2,6 +2,7 @@
 
     Dicom    DCMTK's storescp: the CT scanner's DICOM service (C-ECHO, C-STORE)
     Sshd     OpenSSH: the maintenance console, with a person "engineer" who has a key
+    listeners_check, nobody_heard   that nobody reached echo servers that could be reached
     echo_start, echo_ask   TCP and UDP echo, for everything that needs no particular protocol
 
 Everything lives in the world's directory and ends with the world; nothing of the machine (/etc,
@@ -276,6 +277,22 @@ def echo_start(world, node, protocol, port, address="0.0.0.0"):
     for each peer it hears: "from ADDRESS PORT"."""
     return world.spawn(node, ["/usr/bin/python3", REPOSITORY / "lab" / "echo.py", protocol,
         address, port], ready="listening")
+
+
+def listeners_check(world, listeners):
+    """Echo servers {(node, port): Process} that nobody is to reach do answer at their own host."""
+    for (node, port), listener in listeners.items():
+        if world.tcp_probe(node, world.address(node), port) != "open":
+            raise LabError(f"the listener on {node} port {port} does not answer")
+        wait_for(lambda: "from" in listener.text(), 5, f"{node} tells who came")
+
+
+def nobody_heard(listeners):
+    """Since listeners_check() nobody has come."""
+    for (node, port), listener in listeners.items():
+        came = [line for line in listener.text().splitlines() if line.startswith("from ")]
+        if len(came) != 1:
+            raise LabError(f"{node} port {port}: {', '.join(came[1:3])}")
 
 
 def echo_ask(world, node, protocol, address, port, data=b"sekisho", timeout=1.0):

@@ -84,26 +84,36 @@ def gateway_name(site):
     return f"gw-{site}"
 
 
-def provider_policy(sites, version=1):
-    """The provider's policy for these sites (doc/protocol.md 2.1)."""
+def further_classes(rules, sites):
+    """The classes beside those of GROUP_CLASSES that the rules between these sites name."""
+    known = set(sum(GROUP_CLASSES.values(), ()))
+    return sorted({service for _, source, target, service, *_ in rules if service not in known
+        and {source.split("/")[0], target.split("/")[0]} <= set(sites)})
+
+
+def provider_policy(sites, version=1, rules=()):
+    """The provider's policy for these sites (doc/protocol.md 2.1). A further class that a rule names
+    is of each group that has both sites of the rule."""
     lines = ["sekisho provider-policy 1", f"provider {PROVIDER}", f"version {version}",
         "pool 100.64.0.0/10"]
     sites = list(sites)
     if any(site.prefix6 for site in sites):
         lines.append(f"pool {POOL6}")
     lines += [f"site {site.name} prefix {site.prefix} {site.prefix6}".rstrip() for site in sites]
-    for name in ("remote-maintenance", "results-delivery", "regional-sharing"):
+    for name in ("remote-maintenance", "results-delivery", "regional-sharing",
+            *further_classes(rules, [site.name for site in sites])):
         lines.append(f"class {name} duration 2h lease 60s")
     for name, classes in GROUP_CLASSES.items():
         members = [site.name for site in sites if site.name in GROUPS[name] or name in site.groups]
         if len(members) > 1:
             lines.append("\n ".join((f"group {name} sites", *members,
-                f"classes {' '.join(classes)}")))
+                f"classes {' '.join((*classes, *further_classes(rules, members)))}")))
     return "\n".join(lines) + "\n"
 
 
-def site_policy(site, rules=RULES, version=1, lease=None):
-    """A site owner's policy (doc/protocol.md 2.2): its hosts, and the rules that concern it."""
+def site_policy(site, rules=RULES, version=1, lease=None, words=None):
+    """A site owner's policy (doc/protocol.md 2.2): its hosts, and the rules that concern it. `words`
+    {rule's name: text} stand in its rule behind the lease."""
     lines = ["sekisho site-policy 1", f"site {site.name}", f"version {version}"]
     for host in site.hosts:
         lines.append(f"host {host.name} address {host.address} service {host.service}"
@@ -112,19 +122,23 @@ def site_policy(site, rules=RULES, version=1, lease=None):
         if site.name in (source.split("/")[0], target.split("/")[0]):
             lines.append(f"allow {name} from {source} to {target} class {service} protocol "
                 f"{protocol} port {port} duration 1h" + (f" lease {lease}" if lease else "")
-                + (" approval standing factor one" if service == "remote-maintenance" else ""))
+                + (" approval standing factor one" if service == "remote-maintenance" else "")
+                + (f" {words[name]}" if name in (words or {}) else ""))
             lines.append(f"test permit from {source} to {target} class {service} protocol "
-                f"{protocol} port {port}")
+                f"{protocol} port {port}" + (" factor two" if name in (words or {}) else ""))
     return "\n".join(lines) + "\n"
 
 
 class Stage:
-    def __init__(self, sites=None, build=None, center=None, gateways=None, rules=RULES, lease=None):
-        """`center` and `gateways` are further settings ("section__key": value) of the programs."""
+    def __init__(self, sites=None, build=None, center=None, gateways=None, rules=RULES, lease=None,
+            words=None, unsigned=()):
+        """`center` and `gateways` are further settings ("section__key": value) of the programs.
+        `words` is of site_policy(); the rules named in `unsigned` get no agreement."""
         self.build = pathlib.Path(build or os.environ.get("SEKISHO_BUILD") or REPOSITORY / "build")
         self.world = World(sites=sites)
         self.center_settings, self.gateway_settings = center or {}, gateways or {}
         self.rules, self.lease = rules, lease
+        self.words, self.unsigned = words, unsigned
         self.pki = self.center = None
         self.gateways = {}
         self.tokens = {}
@@ -157,9 +171,11 @@ class Stage:
         """The offline ceremony: keys, certificates, statements, policies."""
         self.pki = Pki(self.world, self.program("sekisho"), provider=PROVIDER, maker=MAKER)
         self.pki.make()
-        self.pki.sign_provider_policy(provider_policy(self.world.sites.values()))
+        self.pki.sign_provider_policy(provider_policy(self.world.sites.values(),
+            rules=self.rules))
         for site in self.world.sites.values():
-            self.pki.sign_site_policy(site.name, site_policy(site, self.rules, lease=self.lease))
+            self.pki.sign_site_policy(site.name, site_policy(site, self.rules, lease=self.lease,
+                words=self.words))
 
     def start_center(self):
         self.center = Center(self.world, self.pki.center_files(), self.program("sekisho-center"),
@@ -185,10 +201,11 @@ class Stage:
         """Persons of every organization, and agreements for all that both sides' rules allow."""
         people = People(api)
         for site in self.world.sites:
-            people.add(staff(site), f"org-{site}", STAFF[_kind(site)])
+            people.add(staff(site), f"org-{site}", STAFF[site_kind(site)])
             if site in ENGINEERS:
                 people.add(ENGINEERS[site], f"org-{site}", "service-engineer")
-        for name, (target, source, service, hosts, protocols) in agreements(self.rules,
+        for name, (target, source, service, hosts, protocols) in agreements(
+                [rule for rule in self.rules if rule[0] not in self.unsigned],
                 self.world.sites).items():
             people.agree((staff(target), staff(source)), agreement(name,
                 (f"org-{target}", f"org-{source}"), service, hosts, protocols))
@@ -209,7 +226,7 @@ class Stage:
         owner = self.token(f"admin-{site}", f"site:{site}")
         api = self.center.api
         organization = f"org-{site}"
-        api("POST", "/organizations", {"name": organization, "kind": _kind(site), "title": site})
+        api("POST", "/organizations", {"name": organization, "kind": site_kind(site), "title": site})
         api("POST", "/sites", {"name": site, "organization": organization,
             "owner_spki": self.pki.owner_spki(site)})
         api("POST", f"/policies/site/{site}", raw=self.pki.site_policy(site),
@@ -318,9 +335,11 @@ class Stage:
         self.world.cleanup()
 
 
-def _kind(site):
+def site_kind(site):
     """Of "clinic-7" as of "clinic"."""
     site = re.sub(r"-\d+$", "", site)
     return {"core-hospital": "hospital", "test-center": "laboratory",
         "device-maker": "device-maintenance", "clinic": "clinic", "pharmacy": "pharmacy",
-        "patient": "patient"}.get(site, "system-integrator")
+        "patient": "patient", "university": "hospital", "institute": "laboratory",
+        "regional": "hospital", "portal": "online-service"}.get(site, "hospital" if site.endswith("-hospital")
+        else "device-maintenance" if site.endswith("-maker") else "system-integrator")

@@ -21,6 +21,7 @@ owner was killed outright is removed by the next one that is made (worlds_sweep)
 """
 
 import atexit
+import concurrent.futures
 import contextlib
 import ctypes
 import itertools
@@ -567,6 +568,10 @@ class World:
         """"open", "refused", "unreachable" or "timeout"."""
         return self.call(node, _tcp_probe, address, port, timeout, source)
 
+    def tcp_probes(self, node, targets, timeout=0.4):
+        """tcp_probe() of several (address, port), all at once: their answers, in the same order."""
+        return self.call(node, _tcp_probes, targets, timeout)
+
     def capture(self, node, interface="any", filter="", bulk=False):
         """Starts to capture; returns when it really does. On `any`, what is forwarded counts twice
         (in and out); the interfaces of inet are named by site, so name one. `bulk` is for megabytes:
@@ -698,6 +703,12 @@ def _tcp_probe(address, port, timeout, source):
         except OSError:
             return "unreachable"
         return "open"
+
+
+def _tcp_probes(targets, timeout):
+    # The threads are in the network of the one that makes them.
+    with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
+        return list(pool.map(lambda target: _tcp_probe(*target, timeout, None), targets))
 
 
 def _enter(namespace):
