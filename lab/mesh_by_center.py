@@ -21,7 +21,7 @@ from lab.people import STAFF, Person, agreement
 from lab.pki import Pki
 from lab.stage import (ENGINEERS, MAKER, PROVIDER, agreements, gateway_name,
     provider_policy, requester, site_kind, site_policy, staff)
-from lab.world import CENTER_ADDRESS, wait_for
+from lab.world import CENTER_ADDRESS, LabError, wait_for
 
 PROVIDER_PLACE, ACCREDITOR, ISSUER, MAKER_PLACE = "provider", "accreditor", "device-ca", "maker"
 
@@ -128,15 +128,20 @@ class CenterMesh:
                     self._person(ENGINEERS[site], site, "service-engineer")
         self._agreements(rules)
         with self.steps.theme("acknowledged"):
-            for organization, site in changed:
-                self._as_person(organization, "agreement", "acknowledge", site,
-                    "--version", self.version)
+            for site, others in changed.items():
+                done = self._as_person(site, "agreement", "acknowledge", "--all")["items"]
+                if not others <= {row["site"] for row in done}:
+                    raise LabError(f"{site} has not acknowledged all of {others}: {done}")
 
     def _changed(self, rules):
-        """Who asks for connections to which site already, where that site now gets another policy:
-        the one has to acknowledge it within the time there is (H11)."""
+        """Who asks for connections to which sites already that now get another policy: the one has
+        to acknowledge it within the time there is (H11)."""
         other = {site for rule in rules for site in ends(rule)}
-        return sorted({ends(rule) for rule in self.rules if ends(rule)[1] in other})
+        found = {}
+        for source, target in sorted(ends(rule) for rule in self.rules):
+            if target in other:
+                found.setdefault(source, set()).add(target)
+        return found
 
     def _site(self, site):
         with self.steps.theme("site"):
@@ -174,17 +179,15 @@ class CenterMesh:
                     self.stage.gateways[site].start)
 
     def approve(self, sites):
-        """The operator looks at the list and approves each that waits."""
+        """The operator knows which gateways were to come, and approves each by its name."""
         def waiting():
-            found = {item["gateway"]: item["id"]
-                for item in self.stage.center.api("GET", "/enrolments")["items"]
+            found = {item["gateway"] for item in self.stage.center.api("GET", "/enrolments")["items"]
                 if item["state"] == "waiting"}
-            return found if len(found) == len(sites) else None
+            return found == set(map(gateway_name, sites))
         wait_for(waiting, 60, "enrolments come in", 0.1)
         with self.steps.theme("gateway"):
-            for item in self._do(PROVIDER_PLACE, "enrolment", "list")["items"]:
-                if item["state"] == "waiting":
-                    self._do(PROVIDER_PLACE, "enrolment", "approve", item["id"])
+            for site in sites:
+                self._do(PROVIDER_PLACE, "enrolment", "approve", gateway_name(site))
 
     def wait_online(self, sites):
         for site in sites:
@@ -198,18 +201,17 @@ class CenterMesh:
         known = [self.world.sites[site] for site in self.sites]
         with self.steps.theme("policies"):
             self._policy(PROVIDER_PLACE, "provider.policy", provider_policy(known,
-                version=self.version), "policy", "provider", "provider", [])
+                version=self.version), "provider", "provider")
             for site in dict.fromkeys(site for rule in rules for site in ends(rule)):
                 text = site_policy(self.world.sites[site], self.rules, version=self.version)
-                self._policy(site, f"site-{site}.policy", text, "owner", f"owner-{site}", "owner",
-                    ["--site", site])
+                self._policy(site, f"site-{site}.policy", text, f"owner-{site}", "owner")
 
-    def _policy(self, place, name, text, key, store, token, more):
-        path, sealed = self.pki.file(name), self.pki.file(f"{name}.jws")
+    def _policy(self, place, name, text, store, token):
+        """Written, then sealed and published in one go with the token of the place."""
+        path = self.pki.file(name)
         self.steps.write(place, path, text)
-        self.pki.run("policy", "sign", path, "--key", key, "--out", sealed, store=store,
-            token=token)
-        self._do(place, "policy", "publish", sealed)
+        self._enter(place, "policy", "publish", path, env={"SEKISHO_CONFIG": self.configs[place],
+            **self.pki.token_environment(store, token)})
 
     # Persons and agreements
 

@@ -46,6 +46,12 @@ class Pki:
             self.tokens[store, label] = self.store(store).token(label)
         return self.tokens[store, label]
 
+    def token_environment(self, store, label):
+        """What names this token to a command that is not run by run()."""
+        chosen = self.token(store, label)
+        return {**self.store(store).environment(), "SEKISHO_MODULE": MODULE,
+            "SEKISHO_TOKEN": chosen.label, "SEKISHO_PIN_FILE": str(chosen.pin_file)}
+
     def text(self, name):
         return self.file(name).read_text()
 

@@ -601,3 +601,74 @@ void policies_acknowledge(struct exchange *exchange)
 	agreements_acknowledge(center, organization, site->name, version, exchange->person->name);
 	answer_leaf(exchange, 200, ledger_append(center, record), NULL);
 }
+
+/* The sites that agreements in force let an organization's own hosts meet. */
+struct others {
+	const struct center *center;
+	const char *organization;
+	const char **sites; /* borrowed; one may be there several times */
+	size_t count, room;
+};
+
+static void add_others(void *context, const struct agreement_scope *scope)
+{
+	struct others *others = context;
+
+	if (!text_equal(scope->parties[0], others->organization) &&
+	        !text_equal(scope->parties[1], others->organization)) {
+		return;
+	}
+	for (size_t i = 0; i < scope->host_count; i++) {
+		const struct site_entry *site = registry_site(others->center, scope->hosts[i].site);
+
+		if (!site || text_equal(site->organization, others->organization)) {
+			continue;
+		}
+		if (others->count == others->room) {
+			others->room = others->room ? 2 * others->room : 16;
+			others->sites =
+			        mem_resize(others->sites, others->room, sizeof(*others->sites));
+		}
+		others->sites[others->count++] = site->name;
+	}
+}
+
+static int order_names(const void *left, const void *right)
+{
+	return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+void policies_unacknowledged(struct exchange *exchange)
+{
+	struct center *center = exchange->center;
+	const char *organization = exchange->person->organization, *before = "";
+	struct others others = { center, organization, NULL, 0, 0 };
+	struct list list;
+
+	if (list_begin(exchange, &list) != 0) {
+		return;
+	}
+	agreement_index_each_over(center->agreements, INT64_MAX, add_others, &others);
+	if (others.count > 0) {
+		qsort(others.sites, others.count, sizeof(*others.sites), order_names);
+	}
+	for (size_t i = 0; i < others.count && json_array_size(list.items) < list.limit; i++) {
+		const char *site = others.sites[i];
+		struct acknowledged known;
+
+		if (strcmp(site, list.after) <= 0 || text_equal(site, before)) {
+			continue;
+		}
+		before = site;
+		known = agreements_acknowledged(center, organization, site);
+		if (known.due_usec > 0) {
+			list_add(&list, site,
+			        json_pack("{ss sI sI ss}", "site", site, "version",
+			                (json_int_t)known.version, "active",
+			                (json_int_t)known.active, "due",
+			                time_print(known.due_usec).text));
+		}
+	}
+	free(others.sites);
+	list_end(&list);
+}

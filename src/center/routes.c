@@ -61,6 +61,7 @@ static const struct route table[] = {
 	{ "GET", "/api/v1/agreements/{name}/responsibility", LISTENER_OPERATOR, PA, agreements_responsibility, NULL, "Who answers for what on the path.", PERSON_READ, true },
 	{ "POST", "/api/v1/agreements/{name}/sign", LISTENER_OPERATOR, 0, agreements_sign, "agreement.refused", "Signs for the own organization.", PERSON_SIGN, false },
 	{ "POST", "/api/v1/agreements/{name}/end", LISTENER_OPERATOR, 0, agreements_end, "agreement.refused", "Ends an agreement and what is open under it.", PERSON_SIGN, false },
+	{ "GET", "/api/v1/policies/unacknowledged", LISTENER_OPERATOR, 0, policies_unacknowledged, NULL, "The policies of others that wait for the own organization's acknowledgement.", PERSON_READ, true },
 	{ "POST", "/api/v1/policies/site/{site}/acknowledge", LISTENER_OPERATOR, 0, policies_acknowledge, "policy.refused", "Acknowledges the policy of another's site.", PERSON_SIGN, false },
 	{ "POST", "/api/v1/files", LISTENER_OPERATOR, 0, files_post, "file.refused", "Asks to send a file, sealed; or records that it was refused.", PERSON_REQUEST | PERSON_REPORT, false },
 	{ "GET", "/api/v1/files", LISTENER_OPERATOR, PA, files_list, NULL, "The files that the own organization sent or gets.", PERSON_READ, true },

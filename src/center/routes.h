@@ -38,7 +38,7 @@ route_handler operators_post, operators_list, operators_delete;
 route_handler persons_post, persons_list, persons_show, persons_duty, persons_left, persons_key,
         persons_renew, persons_confirm, sessions_post, sessions_delete;
 route_handler agreements_post, agreements_list, agreements_show, agreements_sign, agreements_end,
-        agreements_responsibility, policies_acknowledge;
+        agreements_responsibility, policies_acknowledge, policies_unacknowledged;
 route_handler organizations_post, organizations_list, sites_post, sites_list;
 route_handler statements_post, statements_list, crls_post;
 route_handler policies_post_provider, policies_get_provider, policies_post_site, policies_get_site;

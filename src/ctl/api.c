@@ -13,6 +13,7 @@
 #define API_DEADLINE_MSEC 30000
 #define ACCESS_TOKEN_BYTES_MAX 256
 #define PATH_BYTES_MAX HTTP_TARGET_BYTES_MAX
+#define PAGE_ITEMS 1000 /* as many as the center gives at once */
 
 struct asked {
 	const char *method, *path; /* the path as a whole */
@@ -201,6 +202,48 @@ int api_list(struct ctl *ctl, const char *path)
 		return ctl_fail(ctl, CTL_USAGE, "--after: too long to be a cursor");
 	}
 	return api_get(ctl, buf_text(&whole), &ctl->result);
+}
+
+/* One page; `after` gets the cursor of the next one, or nothing. */
+static int add_page(struct ctl *ctl, const char *path, struct buf *after, json_t *items)
+{
+	AUTO_BUF struct buf whole = BUF(PATH_BYTES_MAX);
+	AUTO_JSON json_t *page = NULL;
+	const char *next;
+	int r;
+
+	buf_add_format(&whole, "%s?limit=%d", path, PAGE_ITEMS);
+	if (after->count > 0) {
+		buf_add_text(&whole, "&after=");
+		api_escape(&whole, buf_text(after));
+	}
+	r = api_get(ctl, buf_text(&whole), &page);
+	if (r != CTL_OK) {
+		return r;
+	}
+	next = json_string_value(json_object_get(page, "next"));
+	if (json_array_extend(items, json_object_get(page, "items")) != 0 ||
+	        (next && strcmp(next, buf_text(after)) <= 0)) {
+		return ctl_fail(ctl, CTL_UNREACHABLE, "the center's list cannot be read");
+	}
+	buf_reset(after);
+	buf_add_text(after, next ? next : "");
+	return CTL_OK;
+}
+
+int api_all(struct ctl *ctl, const char *path, json_t **ret_items)
+{
+	AUTO_BUF struct buf after = BUF(PATH_BYTES_MAX);
+	AUTO_JSON json_t *items = json_array();
+	int r;
+
+	do {
+		r = add_page(ctl, path, &after, items);
+	} while (r == CTL_OK && after.count > 0);
+	if (r == CTL_OK) {
+		*ret_items = TAKE(items);
+	}
+	return r;
 }
 
 int api_do(struct ctl *ctl, const char *path, json_t *body)

@@ -27,6 +27,8 @@ int api_delete(struct ctl *ctl, const char *path, json_t **ret_answer) must_use;
 int api_show(struct ctl *ctl, const char *path) must_use;
 /* The same for a list with --after and --limit. */
 int api_list(struct ctl *ctl, const char *path) must_use;
+/* The items of all pages of a list, for a command that looks through them. `path` has no query. */
+int api_all(struct ctl *ctl, const char *path, json_t **ret_items) must_use;
 /* Adopts `body`. */
 int api_do(struct ctl *ctl, const char *path, json_t *body) must_use;
 /* Sends a file as it is. */

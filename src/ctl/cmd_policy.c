@@ -98,13 +98,35 @@ static int run_test(struct ctl *ctl)
 }
 
 /* Seals the very bytes of the text, after the same check that center and gateways make. */
+static int seal_file(
+        struct ctl *ctl, const char *path, const struct policy_file *file, struct buf *text)
+{
+	const char *key_label = ctl_text(ctl, "key");
+	AUTO(token) struct token *token = NULL;
+	AUTO(token_key) struct token_key *key = NULL;
+	int r = policy_file_check(ctl, file, ctl_count(ctl, "active"), path);
+
+	if (r == CTL_OK) {
+		r = material_token(ctl, &token);
+	}
+	if (r == CTL_OK) {
+		key_label = key_label ? key_label : file->site ? "owner" : "policy";
+		r = material_token_key(ctl, token, key_label, &key);
+	}
+	if (r == CTL_OK) {
+		r = ctl_token_result(ctl, seal_sign(key, policy_file_typ(file), file->text.bytes,
+		                                  file->text.count, text, &ctl->err));
+	}
+	if (r == CTL_OK) {
+		buf_add_text(text, "\n");
+	}
+	return r;
+}
+
 static int run_sign(struct ctl *ctl)
 {
 	const char *path = ctl_text(ctl, "FILE"), *out = ctl_text(ctl, "out");
-	const char *key_label = ctl_text(ctl, "key");
 	struct policy_file file;
-	AUTO(token) struct token *token = NULL;
-	AUTO(token_key) struct token_key *key = NULL;
 	AUTO_BUF struct buf text = BUF(JWS_BYTES_MAX);
 	int r = policy_file_read(ctl, path, &file);
 
@@ -116,21 +138,9 @@ static int run_sign(struct ctl *ctl)
 		        "%s: is sealed already; sign the text it was made from", path);
 	}
 	if (r == CTL_OK) {
-		r = policy_file_check(ctl, &file, ctl_count(ctl, "active"), path);
+		r = seal_file(ctl, path, &file, &text);
 	}
 	if (r == CTL_OK) {
-		r = material_token(ctl, &token);
-	}
-	if (r == CTL_OK) {
-		key_label = key_label ? key_label : file.site ? "owner" : "policy";
-		r = material_token_key(ctl, token, key_label, &key);
-	}
-	if (r == CTL_OK) {
-		r = ctl_token_result(ctl, seal_sign(key, policy_file_typ(&file), file.text.bytes,
-		                                  file.text.count, &text, &ctl->err));
-	}
-	if (r == CTL_OK) {
-		buf_add_text(&text, "\n");
 		r = material_write(ctl, out, text.bytes, text.count);
 	}
 	if (r == CTL_OK) {
@@ -141,27 +151,46 @@ static int run_sign(struct ctl *ctl)
 	return r;
 }
 
+/* The text sealed with the token that is named; without one nobody has said by whom. */
+static int seal_to_publish(
+        struct ctl *ctl, const char *path, const struct policy_file *file, struct buf *text)
+{
+	const char *out = ctl_text(ctl, "out");
+	int r;
+
+	if (!ctl->settings.token) {
+		return ctl_fail(ctl, CTL_REFUSED,
+		        "%s: is not sealed; name the token with its owner's key (--token), or use "
+		        "\"sekisho policy sign\"",
+		        path);
+	}
+	r = seal_file(ctl, path, file, text);
+	return r == CTL_OK && out ? material_write(ctl, out, text->bytes, text->count) : r;
+}
+
 static int run_publish(struct ctl *ctl)
 {
 	const char *path = ctl_text(ctl, "FILE");
 	struct policy_file file;
-	char *target;
+	AUTO_BUF struct buf text = BUF(JWS_BYTES_MAX);
+	AUTO_STRING char *target = NULL;
 	int r = policy_file_read(ctl, path, &file);
 
 	if (r != CTL_OK) {
 		return r;
 	}
 	if (!file.sealed) {
-		policy_file_clear(&file);
-		return ctl_fail(ctl, CTL_REFUSED,
-		        "%s: is not sealed; \"sekisho policy sign\" does that", path);
+		r = seal_to_publish(ctl, path, &file, &text);
+	} else if (ctl_text(ctl, "key") || ctl_text(ctl, "out") || ctl_count(ctl, "active") > 0) {
+		r = ctl_fail(ctl, CTL_USAGE,
+		        "%s: is sealed already, so --key, --active and --out have no use", path);
+	} else {
+		r = material_read(ctl, path, &text);
 	}
 	target = file.site ? mem_format("/policies/site/%s", policy_file_owner(&file))
 	                   : mem_string("/policies/provider");
 	policy_file_clear(&file);
-	r = api_send_file(ctl, target, path, JWS_BYTES_MAX);
-	free(target);
-	return r;
+	return r == CTL_OK ? api_post_bytes(ctl, target, text.bytes, text.count, &ctl->result) : r;
 }
 
 static int show_file(struct ctl *ctl, const struct policy_file *file)
@@ -624,7 +653,14 @@ static const struct option sign_options[] = {
 	{ 0 },
 };
 static const struct option publish_options[] = {
-	{ OPTION("FILE", OPTION_FILE), "a sealed policy", .required = true, .operand = true },
+	{ OPTION("FILE", OPTION_FILE),
+	        "a sealed policy; or its text, which is sealed first by the token's key",
+	        .required = true, .operand = true },
+	{ OPTION("key", OPTION_TEXT),
+	        "label of the key (owner for a site's, policy for a provider's)", "LABEL" },
+	{ OPTION("active", OPTION_COUNT),
+	        "version that is active now; the new one must be above it", NULL, "0" },
+	{ OPTION("out", OPTION_FILE), "where the policy is kept as it was sealed" },
 	{ 0 },
 };
 static const struct option show_options[] = {
@@ -682,8 +718,8 @@ static const struct command policy_commands[] = {
 	{ "test", "Runs the tests inside a policy and shows each.", 0, test_options, run_test },
 	{ "sign", "Seals a policy with its owner's key, after the check.", GROUP_TOKEN,
 	        sign_options, run_sign },
-	{ "publish", "Activates a sealed policy at the center.", GROUP_CENTER, publish_options,
-	        run_publish },
+	{ "publish", "Activates a policy at the center; seals it first where it is not.",
+	        GROUP_CENTER | GROUP_TOKEN, publish_options, run_publish },
 	{ "show", "Shows a policy.", GROUP_CENTER, show_options, run_show },
 	{ "diff", "Says what two versions of a policy permit differently, rule by rule.", 0,
 	        diff_options, run_diff },

@@ -390,6 +390,8 @@ def settle(stage):
         "remote-maintenance", ("core-hospital/ct", "device-maker/terminal"), {"tcp": [104, 22]}))
     people.agree(("director", "manager"), agreement("results", ("hospital", "maintainer"),
         "results-delivery", ("core-hospital/pacs", "device-maker/terminal"), {"tcp": [443, 444]}))
+    for name in ("director", "manager"):
+        stage.tokens[name] = people.session(name)
 
 
 def payload_of(jws):
@@ -491,6 +493,29 @@ def run(tap, stage):
         settle(stage)
         expect(api(stage, "POST", "/policies/site/core-hospital", again, who="dm")[0] == 404,
             "another site's policy")
+
+    with tap.case("policies that wait for an organization's acknowledgement are listed to it alone (H11)"):
+        listed = lambda who, query="": api(stage, "GET", "/policies/unacknowledged" + query, who=who,
+            want=200)["items"]
+        expect(listed("manager") == listed("director") == [], "what was signed for waits")
+        for version in (2, 3):
+            newer = SITE_POLICIES["core-hospital"].replace("\nversion 1\n", f"\nversion {version}\n")
+            api(stage, "POST", "/policies/site/core-hospital", stage.tool("seal", "owner",
+                "sekisho-site-policy", stdin=newer), who="core", want=201)
+        found = listed("manager")
+        expect([(row["site"], row["version"], row["active"]) for row in found]
+            == [("core-hospital", 1, 3)] and stamp(0) < found[0]["due"] < stamp(15 * 86400), found)
+        expect(listed("manager", "?limit=1") == found, "another page")
+        expect(listed("manager", "?after=core-hospital") == [], "the page after the last")
+        expect(listed("director") == [], "the own policy waits")
+        for who in ("first", "auditor", "dm"):
+            expect(api(stage, "GET", "/policies/unacknowledged", who=who)[0] == 403, who)
+        acknowledge = "/policies/site/core-hospital/acknowledge"
+        status, answer = api(stage, "POST", acknowledge, {"version": 2}, who="manager")
+        expect(status == 409 and "version 3" in answer["detail"], f"{status} {answer}")
+        expect(listed("manager") == found, "a refused one counts")
+        api(stage, "POST", acknowledge, {"version": 3}, who="manager", want=200)
+        expect(listed("manager") == [], "it waits still")
 
     gateways = {}
     with tap.case("procedure a to g: by its parties, in its order"):
