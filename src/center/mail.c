@@ -24,6 +24,7 @@
 #include "loop/channel.h"
 #include "loop/socket.h"
 #include "loop/tls.h"
+#include "pki/tls_context.h"
 #include "wire/smtp.h"
 
 #define CONNECT_MSEC 10000
@@ -346,6 +347,13 @@ static int enter_sandbox(struct err *err)
 	        &(struct sandbox){ .calls = calls, .paths = paths, .families = families }, err);
 }
 
+static void mailer_clear(struct mailer *mailer)
+{
+	tls_context_free(mailer->context);
+	center_config_clear(&mailer->config);
+	explicit_bzero(mailer->login, sizeof(mailer->login));
+}
+
 int mail_main(const struct process_arguments *arguments)
 {
 	struct mailer mailer = { 0 };
@@ -366,11 +374,13 @@ int mail_main(const struct process_arguments *arguments)
 	if (r != 0) {
 		log_error("mail cannot start: %s",
 		        *err.text ? err.text : strerror(r < 0 ? -r : EINVAL));
+		mailer_clear(&mailer);
 		return 1;
 	}
 	log_info("mail goes to %s port %s", mailer.host, mailer.port);
 	while (r == 0) {
 		r = serve_one(&mailer);
 	}
+	mailer_clear(&mailer);
 	return r < 0;
 }

@@ -117,6 +117,9 @@ static bool rule_has_live(const struct site_policy *policy, const struct site_po
 	                strcmp(peer_host, name_index_text(&policy->names, rule->peer_host)) != 0)) {
 		return false;
 	}
+	if (rule->own_host == EVERY_HOST) {
+		return true; /* also a host that the policy has ceased to name since */
+	}
 	position = find_host(policy, own_host);
 	return position != INDEX_NONE && site_policy_rule_has_host(policy, rule, position);
 }

@@ -62,6 +62,8 @@ static const char hospital_text[] =
         "allow share from device-maker/* to console class regional-sharing protocol tcp port 443\n"
         "allow share-all from device-maker/terminal to * class regional-sharing protocol tcp"
         " port 444 factor two\n"
+        "allow few from device-maker/terminal to * class regional-sharing protocol tcp"
+        " port 446 concurrency 1\n"
         "allow share-ask from device-maker/terminal to console class regional-sharing protocol tcp"
         " port 445 approval required\n"
         "allow results from device-maker/terminal to console class results-delivery protocol tcp"
@@ -86,7 +88,7 @@ static const char maker_text[] =
         "allow own-ask from terminal to core-hospital/pacs class remote-maintenance protocol tcp"
         " port 28 factor one\n"
         "allow share from * to core-hospital/pacs class regional-sharing protocol tcp"
-        " port 443-445 outage survive\n"
+        " port 443-446 outage survive\n"
         "allow share-ct from terminal to core-hospital/ct class regional-sharing protocol tcp"
         " port 443\n"
         "allow passing from terminal to core-hospital/pacs class regional-sharing protocol tcp"
@@ -923,6 +925,18 @@ TEST(concurrency_counts_the_rule_s_own)
 	CHECK(decide(&scene).verdict == VERDICT_PERMIT);
 	scene.facts.responder.beside.known = FACT_YES;
 	scene.facts.foreign = LAYER_BIT(LAYER_EXCLUSION);
+	CHECK(decide(&scene).verdict == VERDICT_PERMIT);
+}
+
+TEST(concurrency_for_every_host_counts_one_that_is_not_named_any_more)
+{
+	AUTO_SCENE struct scene scene = scene_open();
+
+	share(&scene, 446);
+	CHECK(decide(&scene).verdict == VERDICT_PERMIT);
+	beside(&scene, "terminal", "gone", SERVICE_REGIONAL_SHARING, 446);
+	CHECK(decide(&scene).verdict == VERDICT_DENY);
+	scene.live[0].to_site = "clinic";
 	CHECK(decide(&scene).verdict == VERDICT_PERMIT);
 }
 
