@@ -378,9 +378,11 @@ static void event_ping(struct world *world, struct event *event)
 {
 	struct box *box = &world->boxes[event->box];
 	struct message message = { .type = MESSAGE_PING, .box = box->number, .to_center = true };
-	struct event *next;
 	bool silent = world->now - box->heard > SILENCE_USEC;
 
+	/* First, for the process may die in here. */
+	world_at(world, world->now + (silent ? 2 * SEC : PING_USEC), event_ping, box->number)
+	        ->incarnation = box->incarnation;
 	if (silent) {
 		struct tunnel_actions actions = { 0 };
 
@@ -388,13 +390,13 @@ static void event_ping(struct world *world, struct event *event)
 		tunnel_link(box->machine, false, world_moment(world, box->number), &actions);
 		box_carry_out(box, &actions);
 		tunnel_actions_clear(&actions);
+		if (!box->machine) {
+			return;
+		}
 	}
 	message.flag = event->flag || silent || box->broken;
 	box->broken = false;
 	world_send(world, &message);
-	next = world_at(
-	        world, world->now + (silent ? 2 * SEC : PING_USEC), event_ping, box->number);
-	next->incarnation = box->incarnation;
 }
 
 void box_reconcile(struct box *box)
